@@ -1,0 +1,66 @@
+import type { Digest, Reference, Repository } from "./reference.ts";
+import type { WorkloadId } from "./workload.ts";
+
+/** Why a workload is brought to other digests. */
+export interface Cause {
+  /** `push`: a source reported it; `sweep`: found while carrying on unfinished work. */
+  readonly kind: "push" | "sweep";
+  /** Id of the event that led to the plan. */
+  readonly event: string;
+  /** Who, as far as the source says: a registry account, a person. */
+  readonly by?: string;
+}
+
+export type OpenState = "planned" | "applying" | "verifying";
+export type FinalState = "succeeded" | "failed" | "superseded";
+export type RolloutState = OpenState | FinalState;
+
+/** What one container of a workload is to run, and the observation that says so. */
+export interface WantedContainer {
+  readonly repository: Repository;
+  readonly tag: string;
+  readonly digest: Digest;
+  /** Generation of the ref that named the digest: a plan with a lower one never replaces a plan with a higher one. */
+  readonly generation: number;
+}
+export type Wanted = Readonly<Record<string, WantedContainer>>;
+
+/** Who is to blame for a failed rollout: only an image that failed by itself is held. */
+export type Blame = "image" | "environment";
+
+/** Times in ms since the epoch, on the ledger's clock. */
+export interface RolloutTimes {
+  /** The delivery arrived. */
+  readonly heard?: number;
+  /** The registry named the digest. */
+  readonly observed?: number;
+  readonly planned: number;
+  /** The write to the target was about to be sent. */
+  readonly applying?: number;
+  /** The target accepted it. */
+  readonly accepted?: number;
+  readonly finished?: number;
+}
+
+/** One attempt to bring a workload to a set of container digests: the history that an operator reads. */
+export interface Rollout {
+  readonly workload: WorkloadId;
+  readonly seq: number;
+  readonly state: RolloutState;
+  readonly cause: Cause;
+  /** What each container ran before, as the target spelled it. */
+  readonly from: Readonly<Record<string, string>>;
+  readonly to: Wanted;
+  /** A sentence for a person: the target's own words where it failed. */
+  readonly reason?: string;
+  readonly blame?: Blame;
+  readonly times: RolloutTimes;
+  /** Hash of the configuration that planned it. */
+  readonly config: string;
+}
+
+export function wantedReference(
+  wanted: WantedContainer,
+): Reference & { readonly tag: string; readonly digest: Digest } {
+  return { repository: wanted.repository, tag: wanted.tag, digest: wanted.digest };
+}

@@ -1,0 +1,46 @@
+import type { Reference } from "./reference.ts";
+
+/** `target/name`, e.g. `swarm-prod/web`; on Kubernetes `target/namespace/kind/name`. */
+export type WorkloadId = `${string}/${string}`;
+
+/** A part of a workload that has an image of its own; a Swarm service has exactly one. */
+export interface Container {
+  readonly name: string;
+  /** The image as the target spells it, e.g. `acme/web:v1@sha256:…`. */
+  readonly image: string;
+  /** The same, normalised; absent when it cannot be read as a reference. */
+  readonly reference?: Reference;
+}
+
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+}
+
+/** What a target replaces as one, as it was read. */
+export interface Workload {
+  readonly id: WorkloadId;
+  readonly target: string;
+  /** Name within the target, e.g. `web` or `shop/deployment/web`. */
+  readonly name: string;
+  /** The target's own version of what was read; a write that carries an older one is refused where the target can. */
+  readonly version: string;
+  readonly containers: readonly Container[];
+  /** `landfall.*` labels of the workload itself, without the prefix, e.g. `{ policy: "none", pause: "true" }`. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** `landfall.*` labels found where they do not act, e.g. on the container: reported, never obeyed. */
+  readonly misplacedSettings: readonly string[];
+  /** Who else deploys this workload by itself, e.g. `swarmpit autoredeploy`. */
+  readonly managedBy?: string;
+  /** The highest rollout `seq` that was written to the target, 0 when none: the fence. */
+  readonly fence: number;
+  /** Platforms that the spec restricts placement to because of its image; absent when it does not. */
+  readonly platforms?: readonly Platform[];
+  /** The target's object as it was read, for the adapter that read it. Never recorded, never logged. */
+  readonly raw: unknown;
+}
+
+export function workloadId(target: string, name: string): WorkloadId {
+  return `${target}/${name}`;
+}

@@ -1,0 +1,160 @@
+import type { Dispatcher } from "undici";
+import { LandfallError, messageOf } from "./errors.ts";
+
+/** One call; the whole of it, body included, must be over within `deadlineMs`. */
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly deadlineMs: number;
+  /** A longer answer is refused. */
+  readonly maxBytes: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** Names in lower case; a header sent several times is an array. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/** Where a client connects, beyond the URL. Certificates and keys are PEM. */
+export interface HttpOptions {
+  readonly socketPath?: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  /** Connections a host, default 16. */
+  readonly connections?: number;
+}
+
+export interface HttpClient {
+  /** @throws HttpError */
+  request(request: HttpRequest): Promise<HttpAnswer>;
+  close(): Promise<void>;
+}
+
+/** No usable HTTP answer. `sent` is false only when the request certainly never reached the other side. */
+export class HttpError extends LandfallError {
+  readonly code = "HTTP";
+  readonly retryable = true;
+  readonly kind: "unreachable" | "deadline" | "broken" | "too-large";
+  readonly sent: boolean;
+
+  constructor(kind: HttpError["kind"], sent: boolean, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+    this.sent = sent;
+  }
+}
+
+/** What Landfall calls itself towards registries and targets. */
+export const userAgent = "landfall/0.1.0";
+
+const connectTimeoutMs = 5_000;
+const neverSent = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOENT",
+  "EACCES",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/**
+ * An HTTP client with one deadline and one size limit a call. It follows no redirect and repeats nothing.
+ * undici is loaded at the first request, so that a function that makes none does not pay for it.
+ */
+export function httpClient(options: HttpOptions = {}): HttpClient {
+  let agent: Promise<Dispatcher> | undefined;
+  const dispatcher = () => {
+    agent ??= import("undici").then(
+      ({ Agent }) =>
+        new Agent({
+          connections: options.connections ?? 16,
+          keepAliveTimeout: 20_000,
+          connect: {
+            timeout: connectTimeoutMs,
+            ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath }),
+            ...(options.ca === undefined ? {} : { ca: options.ca }),
+            ...(options.cert === undefined ? {} : { cert: options.cert }),
+            ...(options.key === undefined ? {} : { key: options.key }),
+          },
+        }),
+    );
+    return agent;
+  };
+
+  return {
+    async request(request) {
+      const signal = AbortSignal.timeout(request.deadlineMs);
+      try {
+        const { origin, path } = split(request.url);
+        const answer = await (await dispatcher()).request({
+          origin,
+          path,
+          method: request.method,
+          headers: { "user-agent": userAgent, ...request.headers },
+          body: request.body ?? null,
+          signal,
+          headersTimeout: request.deadlineMs,
+          bodyTimeout: request.deadlineMs,
+        });
+        const chunks: Buffer[] = [];
+        let size = 0;
+        for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+          size += chunk.length;
+          if (size > request.maxBytes) {
+            throw new HttpError("too-large", true, `the answer is longer than ${request.maxBytes} bytes`);
+          }
+          chunks.push(chunk);
+        }
+        return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
+      } catch (error) {
+        if (error instanceof HttpError) throw error;
+        if (signal.aborted) {
+          throw new HttpError("deadline", true, `no answer within ${request.deadlineMs} ms`, {
+            cause: error,
+          });
+        }
+        const code = codeOf(error);
+        const sent = !(
+          code !== undefined &&
+          (neverSent.has(code) || code.startsWith("ERR_TLS") || isCertificateCode(code))
+        );
+        throw new HttpError(sent ? "broken" : "unreachable", sent, messageOf(error) || code || "no answer", {
+          cause: error,
+        });
+      }
+    },
+    async close() {
+      if (agent !== undefined) await (await agent).destroy();
+    },
+  };
+}
+
+/** The first value of a header that may have been sent several times. */
+export function headerOf(answer: HttpAnswer, name: string): string | undefined {
+  const value = answer.headers[name];
+  return typeof value === "string" ? value : value?.[0];
+}
+
+function split(url: string): { origin: string; path: string } {
+  const { origin, pathname, search } = new URL(url);
+  return { origin, path: `${pathname}${search}` };
+}
+
+function isCertificateCode(code: string): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code);
+}
+
+function codeOf(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && typeof at.code === "string") return at.code;
+    if (at instanceof AggregateError && at.errors.length > 0) return codeOf(at.errors[0]);
+  }
+  return undefined;
+}

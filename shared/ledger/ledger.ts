@@ -1,0 +1,193 @@
+import type { ImagePush } from "../domain/push.ts";
+import type { Digest, Repository } from "../domain/reference.ts";
+import type { Cause, OpenState, Rollout, RolloutTimes, Wanted } from "../domain/rollout.ts";
+import type { WorkloadId } from "../domain/workload.ts";
+
+/** What Landfall knows of `repository:tag`. Id: `repository:tag`. */
+export interface RefDocument {
+  readonly repository: Repository;
+  readonly tag: string;
+  readonly digest?: Digest;
+  /** Raised by one with every change of `digest`: the only allocator of order among plans. */
+  readonly generation: number;
+  readonly observedMs?: number;
+  /** Digests the tag had before, newest first, at most 20. */
+  readonly earlier: readonly Digest[];
+  /** Somebody heard of a push while the holder's HEAD was under way: HEAD once more before letting go. */
+  readonly dirty: boolean;
+  /** Who is asking the registry right now, and until when that is believed. */
+  readonly holder?: { readonly id: string; readonly untilMs: number };
+  /** When the sweep should look, if nobody has finished by then. */
+  readonly dueMs?: number;
+}
+
+/** A digest that must not be deployed to this workload again. */
+export interface Hold {
+  readonly digest: Digest;
+  readonly reason: string;
+  readonly sinceMs: number;
+}
+
+/** What verification remembers between looks. */
+export interface VerifyMemory {
+  /** Ids of the tasks that have been running since `sinceMs`; empty while not converged. */
+  readonly tasks: readonly string[];
+  readonly sinceMs?: number;
+  /** How often a task that had been running was replaced. */
+  readonly replaced: number;
+  /** Sum of the time in which the target could not be asked, ms: it does not count against the deadline. */
+  readonly blindMs: number;
+  readonly blindSinceMs?: number;
+}
+
+/** The rollout that a workload is in. */
+export interface OpenRollout {
+  readonly seq: number;
+  readonly state: OpenState;
+  readonly cause: Cause;
+  readonly from: Readonly<Record<string, string>>;
+  readonly to: Wanted;
+  readonly times: RolloutTimes;
+  /** Who acts on it now; nobody else writes to the target until then (ledger's clock). */
+  readonly lease?: { readonly holder: string; readonly untilMs: number };
+  /** Writes to the target that were attempted. */
+  readonly attempts: number;
+  readonly verify?: VerifyMemory;
+  /** Why it waits, for a person. */
+  readonly note?: string;
+  readonly dueMs: number;
+}
+
+/** One workload as the ledger knows it. Id: the workload's id. */
+export interface WorkloadDocument {
+  readonly workload: WorkloadId;
+  readonly target: string;
+  readonly name: string;
+  /** Number of the newest rollout; numbers only go up. */
+  readonly seq: number;
+  readonly wanted: Wanted;
+  /** Digests that Landfall put there last, by container. */
+  readonly deployed?: Readonly<Record<string, Digest>>;
+  /** Whole references as verified last, by container, as the target spells them. */
+  readonly lastGood?: Readonly<Record<string, string>>;
+  /** What ran before our first write, by container, as the target spelled it. */
+  readonly baseline?: Readonly<Record<string, string>>;
+  readonly holds: readonly Hold[];
+  readonly open?: OpenRollout;
+}
+
+/** What was decided for one workload. Skips name their reason. */
+export interface Verdict {
+  readonly workload: WorkloadId;
+  readonly kind: "rolled-out" | "joined" | "skipped" | "waiting";
+  /** For a skip the reason's stable name, e.g. `already-running`. */
+  readonly reason?: string;
+  readonly detail?: string;
+  readonly seq?: number;
+}
+
+export type EventState = "received" | "waiting" | "done";
+
+/** One push as it was heard and what came of it. Id: the event's id. */
+export interface EventDocument {
+  readonly state: EventState;
+  /** Absent for an undecodable message. */
+  readonly push?: ImagePush;
+  readonly heardMs: number;
+  /** Stable name of what came of it as a whole, e.g. `observed`, `joined`, `not-followed`, `registry-unavailable`. */
+  readonly outcome?: string;
+  /** A sentence for a person. */
+  readonly detail?: string;
+  readonly digest?: Digest;
+  readonly generation?: number;
+  readonly observedMs?: number;
+  readonly verdicts: readonly Verdict[];
+  /** Verdicts beyond the 200 that are kept. */
+  readonly more: number;
+  /** How often the registry was asked again for this event. */
+  readonly looks: number;
+  readonly dueMs?: number;
+  /** Readers ignore the event after this time; the store may delete it. */
+  readonly expireMs: number;
+}
+
+export interface Documents {
+  readonly refs: RefDocument;
+  readonly workloads: WorkloadDocument;
+  readonly rollouts: Rollout;
+  readonly events: EventDocument;
+}
+export type Collection = keyof Documents;
+
+/** A document with what its last write left: `rev` counts writes from 1, `writer` names who made the last one. */
+export interface Stored<C extends Collection> {
+  readonly id: string;
+  readonly rev: number;
+  readonly writer: string;
+  readonly value: Documents[C];
+}
+
+/** `expect`: the `rev` that must be stored now, 0 for a document that must not exist. */
+export type Write = {
+  [C in Collection]: {
+    readonly collection: C;
+    readonly id: string;
+    readonly value: Documents[C];
+    readonly expect: number;
+  };
+}[Collection];
+
+export type CommitOutcome =
+  | { readonly kind: "committed" }
+  | { readonly kind: "conflict"; readonly collection: Collection; readonly id: string };
+
+/** Unfinished work whose time has come. */
+export type Due =
+  | { readonly collection: "refs"; readonly document: Stored<"refs"> }
+  | { readonly collection: "workloads"; readonly document: Stored<"workloads"> }
+  | { readonly collection: "events"; readonly document: Stored<"events"> };
+
+/**
+ * The ledger: documents with compare-and-set. Ids are any text; an adapter encodes them as its store needs.
+ *
+ * Every method throws `LedgerUnavailableError` (retryable) when the store does not answer; after one from `commit`
+ * it is unknown whether the writes took effect: commit the same again under the same `writer`, and on a conflict
+ * read the document to see whose write it was.
+ */
+export interface Ledger {
+  get<C extends Collection>(collection: C, id: string): Promise<Stored<C> | undefined>;
+  /**
+   * Writes all documents or none. Each becomes `rev = expect + 1` under `writer`.
+   * @throws DocumentTooLargeError when a document would exceed 1 MiB
+   */
+  commit(writer: string, writes: readonly Write[]): Promise<CommitOutcome>;
+  /** Refs, workloads and events whose `dueMs` (a workload's is its open rollout's) is at most `nowMs`, soonest first. */
+  due(nowMs: number, limit: number): Promise<readonly Due[]>;
+  /** How many workloads of the target have an open rollout in `applying` or `verifying`. */
+  underWay(target: string): Promise<number>;
+  /** Workloads of the target whose open rollout is `planned`, planned first first. */
+  planned(target: string, limit: number): Promise<readonly Stored<"workloads">[]>;
+  /** For reading people: workloads by id. */
+  workloads(): Promise<readonly Stored<"workloads">[]>;
+  /** Rollouts of one workload or of all, newest (`times.planned`) first. */
+  rollouts(filter: { readonly workload?: WorkloadId }, limit: number): Promise<readonly Stored<"rollouts">[]>;
+  /** Events of one repository and tag or of all, heard last first, expired ones left out. */
+  events(
+    filter: { readonly repository?: Repository; readonly tag?: string; readonly nowMs: number },
+    limit: number,
+  ): Promise<readonly Stored<"events">[]>;
+  /** The ledger's clock, ms since the epoch: leases and due times are on it. */
+  clock(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Largest document that every ledger takes, bytes of JSON. */
+export const maxDocumentBytes = 1024 * 1024;
+
+export function refId(repository: Repository, tag: string): string {
+  return `${repository}:${tag}`;
+}
+
+export function rolloutId(workload: WorkloadId, seq: number): string {
+  return `${workload}/${seq}`;
+}

@@ -1,0 +1,85 @@
+import type { Reference } from "../domain/reference.ts";
+import type { Platform, Workload } from "../domain/workload.ts";
+
+/** What a target kind can do; flows ask for the capability, never for the kind. */
+export interface Capabilities {
+  /** A digest can be named in the write. Where not, the target resolves the tag by itself and is judged by what it resolved. */
+  readonly pins: boolean;
+  /** A write carries `seq` in the same request as the version, and a stale writer is refused. */
+  readonly fences: boolean;
+}
+
+/** One write: every container of `images` to that `tag@digest`, in one update. */
+export interface Change {
+  /** The rollout's number, written with the change where the target fences. */
+  readonly seq: number;
+  readonly images: Readonly<Record<string, Reference>>;
+  /** The new image's platforms, for a workload whose spec had some; absent: leave the spec's placement alone. */
+  readonly platforms?: readonly Platform[];
+}
+
+export type WriteOutcome =
+  /** The target took it; says nothing about success. */
+  | { readonly kind: "accepted" }
+  /** Somebody wrote in between: read again and decide again. */
+  | { readonly kind: "conflict" }
+  /** The target will not do this, in its own words; the same write would be refused again. */
+  | { readonly kind: "refused"; readonly message: string }
+  /** The workload is no longer there. */
+  | { readonly kind: "gone" }
+  /** No answer, or one that does not tell whether it took effect: read again before anything else. */
+  | { readonly kind: "unknown"; readonly message: string };
+
+/** A task, pod or container of a workload, as the target reports it. */
+export interface TaskLook {
+  readonly id: string;
+  /** What it stands in for: slot, node or ordinal; the newest task of a slot is the one that counts. */
+  readonly slot: string;
+  /** Whether the target still wants it to run. */
+  readonly desired: boolean;
+  /** The images its own spec names, by container, as the target spells them. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly state: "starting" | "running" | "failed";
+  /** The target's own words, when it failed. */
+  readonly error?: string;
+  /** The target could not start it for a reason outside the image: pull, scheduling, node. */
+  readonly environment?: boolean;
+  readonly restarts: number;
+  /** When the target created it, ms since the epoch on the target's clock. */
+  readonly createdMs: number;
+}
+
+/** One look at a workload under rollout. */
+export interface Look {
+  readonly workload: Workload;
+  /** `none`: the target speaks of no update. Only ever the state of the update now on record there. */
+  readonly update: "none" | "updating" | "completed" | "paused" | "rolling-back" | "rolled-back";
+  /** The target's own words about the update. */
+  readonly message?: string;
+  readonly tasks: readonly TaskLook[];
+  /** How many tasks the target wants to run; 0 is a legitimate answer. */
+  readonly wantedTasks: number;
+  /** The target's own observation window after an update, ms: success is never declared sooner. */
+  readonly windowMs: number;
+}
+
+/**
+ * Where workloads run. Adapters never retry a write and never decide; every method throws
+ * `TargetUnavailableError` or `TargetDeniedError` (both retryable) when the target could not be asked.
+ */
+export interface Target {
+  readonly name: string;
+  readonly kind: string;
+  readonly capabilities: Capabilities;
+  /** Every workload of the target, with a number of calls that does not grow with the workloads. */
+  list(): Promise<readonly Workload[]>;
+  /** One workload, fresh; `undefined` when it is not there. `name` is exact. */
+  get(name: string): Promise<Workload | undefined>;
+  /** Writes a change on top of the version that `workload` was read at. Outcomes are values, lost answers included. */
+  update(workload: Workload, change: Change): Promise<WriteOutcome>;
+  /** The workload with its tasks and the state of its update; `undefined` when it is not there. */
+  look(name: string): Promise<Look | undefined>;
+  /** Platforms of the nodes that could run tasks, to tell an image that none of them can run. Empty: unknown. */
+  platforms(): Promise<readonly Platform[]>;
+  close(): Promise<void>;
+}

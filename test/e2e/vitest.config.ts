@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  root: `${import.meta.dirname}/../..`,
+  test: {
+    include: ["test/e2e/**/*.test.ts"],
+    // One Swarm, one pair of registries: the files take turns.
+    fileParallelism: false,
+    reporters: ["default", ["json", { outputFile: ".test-results/e2e.json" }]],
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+  },
+});
