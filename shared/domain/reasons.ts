@@ -1,0 +1,101 @@
+/** What a stable name stands for: a sentence for a person, and what that person can do about it. */
+export interface Explanation {
+  readonly sentence: string;
+  readonly next: string;
+}
+
+/** Why a workload was left as it is. The names are stable: they are recorded, and scripts read them. */
+export const skipReasons = {
+  "already-running": {
+    sentence: "It already runs this digest.",
+    next: "Nothing to do.",
+  },
+  paused: {
+    sentence: "It is paused by its own label `landfall.pause`.",
+    next: "Remove the label from the service; the next push of the tag is deployed.",
+  },
+  held: {
+    sentence: "This digest is held for this workload: it was deployed before and failed by its own fault.",
+    next: "Push an image that works; another digest is not held.",
+  },
+  dirty: {
+    sentence: "It runs a tag that ends in `-dirty`: somebody put work in progress there by hand.",
+    next: "Deploy a clean tag by hand; from then on Landfall follows that one.",
+  },
+  "digest-pinned": {
+    sentence: "It names its image by digest alone, so there is no tag to follow.",
+    next: "Name the image as `repository:tag` if it should follow pushes.",
+  },
+  "not-followed": {
+    sentence: "Its repository is not matched by `follow` in the configuration.",
+    next: "Add the repository to `follow` if Landfall may deploy it.",
+  },
+  "not-allowed": {
+    sentence: "The secret that the webhook came with may not speak for this repository.",
+    next: "Add the repository to `repositories` of that entry of `webhooks`, or push with the right secret.",
+  },
+  "other-tag": {
+    sentence: "It runs the same repository, but follows another tag.",
+    next: "Push the tag that it runs, or change the tag in its own definition.",
+  },
+  "platform-mismatch": {
+    sentence: "The image is made for no platform that the target's nodes have.",
+    next: "Build the image for the nodes' platform as well and push the tag again.",
+  },
+  observe: {
+    sentence:
+      "It would have been rolled out, but its target or the whole installation is in `mode: observe`.",
+    next: "Set `mode: act` on the target, or in `defaults`, when Landfall may deploy there.",
+  },
+  "managed-elsewhere": {
+    sentence: "Something else deploys it by itself, and Landfall does not fight it.",
+    next: "Switch the other one off for this workload, or label it `landfall.policy=tag` to let Landfall act.",
+  },
+  "policy-none": {
+    sentence: "Its policy is `none`: it does not follow pushes.",
+    next: "Label it `landfall.policy=tag`, or change `defaults.policy`.",
+  },
+  "unsupported-policy": {
+    sentence: "Its label `landfall.policy` names a policy that this version does not have.",
+    next: "Use `landfall.policy=tag` or `landfall.policy=none`.",
+  },
+  "unreadable-image": {
+    sentence: "Its image cannot be read as `repository:tag`.",
+    next: "Correct the image in the workload's own definition.",
+  },
+  "not-rolling": {
+    sentence: "The target would take the change, but would not replace what runs.",
+    next: "Let the workload roll at its target, then push the tag again.",
+  },
+  superseded: {
+    sentence: "A newer observation of its image was planned already.",
+    next: "Nothing to do: the newer one decides.",
+  },
+  fenced: {
+    sentence: "The target has the mark of a later rollout of this workload, so this one did not write.",
+    next: "Nothing to do, unless two installations of Landfall deploy to this target: then stop one.",
+  },
+  gone: {
+    sentence: "It is no longer at its target.",
+    next: "Nothing to do, unless it should be there: then deploy it as usual.",
+  },
+} as const satisfies Readonly<Record<string, Explanation>>;
+
+export type SkipReason = keyof typeof skipReasons;
+
+export function isSkipReason(name: string): name is SkipReason {
+  return Object.hasOwn(skipReasons, name);
+}
+
+/**
+ * The explanation of a recorded skip reason. A name of another version is explained as unknown instead of
+ * being hidden.
+ */
+export function explainSkip(name: string): Explanation {
+  return isSkipReason(name)
+    ? skipReasons[name]
+    : {
+        sentence: `Reason \`${name}\`, which this version does not know.`,
+        next: "Use the version that wrote it.",
+      };
+}
