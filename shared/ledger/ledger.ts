@@ -79,7 +79,7 @@ export interface WorkloadDocument {
 /** What was decided for one workload. Skips name their reason. */
 export interface Verdict {
   readonly workload: WorkloadId;
-  readonly kind: "rolled-out" | "joined" | "skipped" | "waiting";
+  readonly kind: "planned" | "joined" | "skipped" | "waiting";
   /** For a skip the reason's stable name, e.g. `already-running`. */
   readonly reason?: string;
   readonly detail?: string;
