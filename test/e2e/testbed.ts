@@ -1,0 +1,165 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import type { Digest } from "../../shared/domain/reference.ts";
+
+const run = promisify(execFile);
+const schema2 = "application/vnd.docker.distribution.manifest.v2+json";
+
+interface ImageManifest {
+  readonly config: { readonly mediaType: string; readonly digest: string };
+  readonly layers: readonly { readonly digest: string }[];
+}
+
+interface ImageConfig {
+  readonly config: { readonly Labels?: Readonly<Record<string, string>> };
+}
+
+/** What a test image does when it runs: by default it runs for ever. */
+export interface ImageBehaviour {
+  /** The container's command, run by busybox, e.g. `["sh", "-c", "exit 3"]`. */
+  readonly cmd?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly os?: string;
+  readonly architecture?: string;
+}
+
+/**
+ * The real systems that the end-to-end tests run against, from the environment.
+ * Each part is asked for only when it is used; an absent one throws an error that says what to set.
+ */
+export function testbed() {
+  const bed = {
+    /** Open registry, `host:port`, plain HTTP. */
+    get registry() {
+      return variable("TESTBED_REGISTRY");
+    },
+    /** Registry with basic authentication (landfall / landfall-secret), `host:port`, plain HTTP. */
+    get registryAuth() {
+      return variable("TESTBED_REGISTRY_AUTH");
+    },
+    get baseImage() {
+      return variable("TESTBED_BASE_IMAGE");
+    },
+    /** `unix:///…` of a Docker engine that is a Swarm manager. */
+    get dockerHost() {
+      return variable("TESTBED_DOCKER_HOST");
+    },
+    /** `tcp://host:port` of the same engine, with client certificates. */
+    get dockerTlsHost() {
+      return variable("TESTBED_DOCKER_TLS_HOST");
+    },
+    /** Folder of `ca.pem`, `cert.pem`, `key.pem`. */
+    get dockerCertPath() {
+      return variable("TESTBED_DOCKER_CERT_PATH");
+    },
+
+    /** Runs the docker command line against the testbed's engine; what it prints, trimmed. */
+    async docker(...args: readonly string[]): Promise<string> {
+      const { stdout } = await run("docker", ["-H", bed.dockerHost, ...args], { maxBuffer: 64 << 20 });
+      return stdout.trim();
+    },
+
+    /** Creates a service on the host's network as the command line does (tag resolved, platforms set). */
+    async createService(name: string, image: string, ...options: readonly string[]): Promise<void> {
+      const fast = ["--detach", "--network", "host", "--stop-grace-period", "1s"];
+      await bed.docker("service", "create", "--name", name, ...fast, ...options, image);
+    },
+
+    async inspectService(name: string): Promise<unknown> {
+      return JSON.parse(await bed.docker("service", "inspect", name))[0];
+    },
+
+    /** Removes every service whose name starts so. */
+    async removeServices(prefix: string): Promise<void> {
+      const names = await bed.docker("service", "ls", "--filter", `name=${prefix}`, "--format", "{{.Name}}");
+      if (names !== "") await bed.docker("service", "rm", ...names.split("\n"));
+    },
+
+    /**
+     * Pushes a copy of the base image to the open registry under another name and configuration, over HTTP:
+     * no daemon, a few ms.
+     * @param repository path on that registry, e.g. `acme/web`
+     */
+    async pushImage(repository: string, tag: string, behaviour: ImageBehaviour = {}): Promise<Digest> {
+      const [, base = "", baseTag = ""] = /^[^/]+\/(.+):([^:]+)$/.exec(bed.baseImage) ?? [];
+      const api = `http://${bed.registry}/v2`;
+      const manifest = (await (
+        await answered(`${api}/${base}/manifests/${baseTag}`, { headers: { accept: schema2 } })
+      ).json()) as ImageManifest;
+      const config = (await (
+        await answered(`${api}/${base}/blobs/${manifest.config.digest}`)
+      ).json()) as ImageConfig;
+      for (const { digest } of manifest.layers) {
+        await answered(`${api}/${repository}/blobs/uploads/?mount=${digest}&from=${base}`, {
+          method: "POST",
+        });
+      }
+      const { os = "linux", architecture = "amd64", cmd, labels } = behaviour;
+      const changed = Buffer.from(
+        JSON.stringify({
+          ...config,
+          os,
+          architecture,
+          config: {
+            ...config.config,
+            ...(cmd === undefined ? {} : { Cmd: cmd }),
+            Labels: { ...config.config.Labels, ...labels },
+          },
+        }),
+      );
+      const upload = await answered(`${api}/${repository}/blobs/uploads/`, { method: "POST" });
+      const location = new URL(upload.headers.get("location") ?? "", api);
+      location.searchParams.set("digest", digestOf(changed));
+      await answered(location.href, { method: "PUT", body: changed });
+      return bed.pushManifest(repository, tag, schema2, {
+        ...manifest,
+        config: { ...manifest.config, size: changed.length, digest: digestOf(changed) },
+      });
+    },
+
+    /** PUTs a manifest or index as it is. */
+    async pushManifest(
+      repository: string,
+      tag: string,
+      mediaType: string,
+      manifest: object,
+    ): Promise<Digest> {
+      const bytes = Buffer.from(JSON.stringify(manifest));
+      await answered(`http://${bed.registry}/v2/${repository}/manifests/${tag}`, {
+        method: "PUT",
+        headers: { "content-type": mediaType },
+        body: bytes,
+      });
+      return digestOf(bytes);
+    },
+
+    /** Deletes a manifest from the open registry: as good as gone for whoever has not pulled it yet. */
+    async deleteManifest(repository: string, digest: Digest): Promise<void> {
+      await answered(`http://${bed.registry}/v2/${repository}/manifests/${digest}`, { method: "DELETE" });
+    },
+  };
+  return bed;
+}
+
+export type Testbed = ReturnType<typeof testbed>;
+
+function variable(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === "") {
+    throw new Error(
+      `${name} is not set: the end-to-end tests need the testbed. Start it and export its environment, e.g. eval "$(testbed env)"`,
+    );
+  }
+  return value;
+}
+
+async function answered(url: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(10_000) });
+  if (!response.ok) throw new Error(`${init?.method ?? "GET"} ${url}: ${response.status}`);
+  return response;
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
