@@ -67,6 +67,10 @@ export const skipReasons = {
     sentence: "The target would take the change, but would not replace what runs.",
     next: "Let the workload roll at its target, then push the tag again.",
   },
+  "changed-outside": {
+    sentence: "Landfall had put this digest there already, and somebody changed the workload since.",
+    next: "Push another digest, or put the workload back by hand, if Landfall is to go on.",
+  },
   superseded: {
     sentence: "A newer observation of its image was planned already.",
     next: "Nothing to do: the newer one decides.",

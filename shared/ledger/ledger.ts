@@ -50,9 +50,13 @@ export interface OpenRollout {
   readonly times: RolloutTimes;
   /** Who acts on it now; nobody else writes to the target until then (ledger's clock). */
   readonly lease?: { readonly holder: string; readonly untilMs: number };
+  /** Hash of the configuration that planned it. */
+  readonly config: string;
   /** Writes to the target that were attempted. */
   readonly attempts: number;
   readonly verify?: VerifyMemory;
+  /** It replaced a rollout whose write may still be on its way: it marks the target even where nothing changes. */
+  readonly disputed?: boolean;
   /** Why it waits, for a person. */
   readonly note?: string;
   readonly dueMs: number;

@@ -1,0 +1,138 @@
+import type { Blame, Wanted } from "../domain/rollout.ts";
+import type { VerifyMemory } from "../ledger/ledger.ts";
+import type { Look, TaskLook } from "../targets/target.ts";
+
+export interface VerifyRules {
+  /** How long a rollout may take until it has converged, ms. Time in which the target could not be asked does not count. */
+  readonly timeoutMs: number;
+  /** How long the same tasks must run, ms; never less than the target's own window. */
+  readonly stableForMs: number;
+}
+
+export interface VerifyFacts {
+  readonly seq: number;
+  readonly to: Wanted;
+  /** When the write was about to be sent, ms. */
+  readonly applyingMs: number;
+  /** Whether the target carries our `seq`, so that a lower or higher one there means something. */
+  readonly fences: boolean;
+}
+
+export type VerifyDecision =
+  | { readonly kind: "wait"; readonly memory: VerifyMemory; readonly note: string }
+  | { readonly kind: "succeeded"; readonly reason: string }
+  | { readonly kind: "failed"; readonly reason: string; readonly blame: Blame }
+  /** Somebody else moved the workload on: not ours to judge. */
+  | { readonly kind: "superseded"; readonly reason: string };
+
+/** What the ledger starts a verification with. */
+export const noMemory: VerifyMemory = { tasks: [], replaced: 0, blindMs: 0 };
+
+/** How often a task of the new image may be lost before the rollout counts as failed. */
+const maxReplaced = 3;
+/** Clocks of target and ledger may differ this much: an older task's failure is not this rollout's. */
+const clockToleranceMs = 5_000;
+
+/** The target could not be asked: remember since when, judge nothing. */
+export function decideBlind(memory: VerifyMemory, nowMs: number): VerifyMemory {
+  return memory.blindSinceMs === undefined ? { ...memory, blindSinceMs: nowMs } : memory;
+}
+
+/**
+ * What one look says about a rollout. Accepted by the API is not success: the wanted tasks must run, the same ones,
+ * for the whole window; a replaced task starts it anew, the third is a failure.
+ */
+export function decideVerify(
+  facts: VerifyFacts,
+  before: VerifyMemory,
+  look: Look | undefined,
+  nowMs: number,
+  rules: VerifyRules,
+): VerifyDecision {
+  if (look === undefined) return { kind: "superseded", reason: "the workload is gone" };
+  const memory = sighted(before, nowMs);
+  if (facts.fences && look.workload.fence > facts.seq) {
+    return { kind: "superseded", reason: `fenced: rollout ${look.workload.fence} was written since` };
+  }
+  const tasks = look.tasks.filter((task) => isCurrent(task, facts.to));
+  const failures = tasks
+    .filter((task) => task.state === "failed" && task.createdMs >= facts.applyingMs - clockToleranceMs)
+    .sort((one, other) => one.createdMs - other.createdMs);
+  const failed = (sentence: string): VerifyDecision => {
+    const last = failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
+    const own = last?.error === undefined || sentence.includes(last.error) ? "" : `: ${last.error}`;
+    const blame = last === undefined || last.environment === true ? "environment" : "image";
+    return { kind: "failed", reason: `${sentence}${own}`, blame };
+  };
+
+  if (look.update === "rolled-back") return failed(look.message ?? "the target rolled the update back");
+  if (look.update === "rolling-back") {
+    return { kind: "wait", memory, note: "the target is rolling back by itself" };
+  }
+  if (!shows(look, facts.to)) return { kind: "superseded", reason: "changed by someone else" };
+  if (look.update === "paused") return failed(look.message ?? "the target paused the update");
+  if (look.wantedTasks === 0) return { kind: "succeeded", reason: "unproven: no tasks" };
+
+  const running = tasks.filter((task) => task.desired && task.state === "running");
+  const others = look.tasks.filter((task) => task.desired && !isCurrent(task, facts.to));
+  const converged = slots(running) >= look.wantedTasks && others.length === 0;
+  const next = remember(memory, running, converged, nowMs);
+  const crashes = failures.filter((task) => task.environment !== true).length;
+  if (Math.max(next.replaced, crashes) >= maxReplaced) {
+    return failed(`its tasks do not stay up: ${Math.max(next.replaced, crashes)} were lost`);
+  }
+  const windowMs = Math.max(rules.stableForMs, look.windowMs);
+  if (next.sinceMs !== undefined && look.update !== "updating" && nowMs - next.sinceMs >= windowMs) {
+    return {
+      kind: "succeeded",
+      reason: `${look.wantedTasks} of ${look.wantedTasks} tasks ran for ${windowMs} ms`,
+    };
+  }
+  const spentMs = nowMs - facts.applyingMs - next.blindMs;
+  const progress = `${slots(running)} of ${look.wantedTasks} tasks run the new image`;
+  if (spentMs > rules.timeoutMs)
+    return failed(`not rolled out within ${rules.timeoutMs / 1000} s: ${progress}`);
+  return { kind: "wait", memory: next, note: progress };
+}
+
+function sighted(memory: VerifyMemory, nowMs: number): VerifyMemory {
+  if (memory.blindSinceMs === undefined) return memory;
+  const { blindSinceMs, ...rest } = memory;
+  return { ...rest, blindMs: memory.blindMs + Math.max(0, nowMs - blindSinceMs) };
+}
+
+function remember(
+  memory: VerifyMemory,
+  running: readonly TaskLook[],
+  converged: boolean,
+  nowMs: number,
+): VerifyMemory {
+  // An id carries the restart count, so that a container restarted in place is another one.
+  const ids = running.map((task) => `${task.id}#${task.restarts}`).sort();
+  const lost = memory.tasks.filter((id) => !ids.includes(id)).length;
+  const replaced = memory.replaced + lost;
+  if (!converged) {
+    const { sinceMs: _, ...rest } = memory;
+    return { ...rest, tasks: [], replaced };
+  }
+  const same = lost === 0 && memory.sinceMs !== undefined && ids.length === memory.tasks.length;
+  return same ? memory : { ...memory, tasks: ids, sinceMs: nowMs, replaced };
+}
+
+function slots(tasks: readonly TaskLook[]): number {
+  return new Set(tasks.map((task) => task.slot)).size;
+}
+
+function shows(look: Look, to: Wanted): boolean {
+  return Object.entries(to).every(
+    ([name, wanted]) =>
+      look.workload.containers.find((container) => container.name === name)?.reference?.digest ===
+      wanted.digest,
+  );
+}
+
+function isCurrent(task: TaskLook, to: Wanted): boolean {
+  return Object.entries(to).every(
+    ([name, wanted]) => task.images[name]?.endsWith(`@${wanted.digest}`) ?? false,
+  );
+}

@@ -1,0 +1,55 @@
+import type { Bus } from "../bus/bus.ts";
+import type { Clock } from "../clock.ts";
+import type { VerifyRules } from "../decide/verify.ts";
+import type { Repository } from "../domain/reference.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { Log } from "../log.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Target } from "../targets/target.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** Everything a flow acts with; made once an instance by the wiring. */
+export interface FlowDeps {
+  readonly ledger: Ledger;
+  readonly bus: Pick<Bus, "publish">;
+  readonly registry: Pick<Registry, "head" | "platforms">;
+  readonly targets: readonly FlowTarget[];
+  /** Whether the configuration lets Landfall deploy images of this repository. */
+  readonly follows: (repository: Repository) => boolean;
+  readonly policy: "tag" | "none";
+  readonly verify: VerifyRules;
+  /** Workloads of one target that may be applying or verifying at once, over all instances. */
+  readonly maxParallel: number;
+  /** Short hash of the configuration, recorded with each rollout. */
+  readonly configHash: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly newId: () => string;
+  /** In [0, 1): spreads retries, decides nothing. */
+  readonly random: () => number;
+  readonly recorder: Recorder;
+}
+
+export interface FlowTarget {
+  readonly target: Target;
+  readonly mode: "act" | "observe";
+}
+
+/** How long one invocation may go on; what is left then goes to another one. */
+export interface Budget {
+  /** On the monotonic clock, ms. */
+  readonly endsMs: number;
+  /** The process is about to stop: what is left goes to another one at once. */
+  readonly stopping?: AbortSignal;
+}
+
+/** Time that an invocation spends verifying or waiting at most, ms. */
+export const invocationBudgetMs = 20_000;
+
+export function newBudget(clock: Clock, stopping?: AbortSignal): Budget {
+  return { endsMs: clock.monotonic() + invocationBudgetMs, ...(stopping === undefined ? {} : { stopping }) };
+}
+
+export function leftMs(budget: Budget, clock: Clock): number {
+  return budget.stopping?.aborted ? 0 : Math.max(0, budget.endsMs - clock.monotonic());
+}

@@ -1,0 +1,89 @@
+import type { Digest } from "../domain/reference.ts";
+import { printReference } from "../domain/reference.ts";
+import { type Blame, type FinalState, type Wanted, wantedReference } from "../domain/rollout.ts";
+import type { WorkloadDocument } from "../ledger/ledger.ts";
+import type { FlowDeps } from "./deps.ts";
+import { closing, type Ticket } from "./plan.ts";
+import { record } from "./record.ts";
+import { letGo } from "./save.ts";
+
+export interface End {
+  readonly state: FinalState;
+  readonly reason: string;
+  readonly blame?: Blame;
+  /** The target still shows what the rollout wrote, though it failed. */
+  readonly stands?: boolean;
+}
+
+/** Ends a rollout: its history and the workload's state in one batch, then the next one that waits for the place. */
+export async function finish(deps: FlowDeps, ticket: Ticket, end: End): Promise<undefined> {
+  const { document, open } = ticket;
+  const nowMs = await deps.ledger.clock();
+  const { open: _, ...rest } = document.value;
+  const value: WorkloadDocument = { ...rest, ...consequences(document.value, open.to, end, nowMs) };
+  const outcome = await record(deps, "workload.finish", [
+    { collection: "workloads", id: document.id, expect: document.rev, value },
+    closing(
+      document.value,
+      open,
+      { state: end.state, reason: end.reason, ...(end.blame === undefined ? {} : { blame: end.blame }) },
+      nowMs,
+    ),
+  ]);
+  if (outcome === "conflict") {
+    await letGo(deps, ticket);
+    return;
+  }
+  const took = nowMs - (open.times.heard ?? open.times.planned);
+  const severity = end.state === "failed" ? "error" : "notice";
+  deps.log.write(severity, `${document.id}: rollout ${open.seq} ${end.state}: ${end.reason}`, {
+    workload: document.id,
+    seq: open.seq,
+    tookMs: took,
+  });
+  await wakeNext(deps, document.value.target, nowMs);
+}
+
+/** A place on the target is free: the workload that has waited longest takes it. */
+async function wakeNext(deps: FlowDeps, target: string, nowMs: number): Promise<void> {
+  const waiting = await deps.ledger.planned(target, 4);
+  const next = waiting.find(({ value }) => (value.open?.lease?.untilMs ?? 0) <= nowMs)?.value;
+  if (next?.open === undefined) return;
+  const message = { kind: "continue", workload: next.workload, seq: next.open.seq } as const;
+  await deps.recorder.step("bus.continue", () => deps.bus.publish([message]));
+}
+
+function consequences(
+  before: WorkloadDocument,
+  to: Wanted,
+  end: End,
+  nowMs: number,
+): Partial<Pick<WorkloadDocument, "deployed" | "lastGood" | "holds">> {
+  const digests: Record<string, Digest> = {};
+  for (const [name, wanted] of Object.entries(to)) digests[name] = wanted.digest;
+  const deployed = { ...before.deployed, ...digests };
+  switch (end.state) {
+    case "succeeded": {
+      const good = Object.entries(to).map(([name, wanted]) => [
+        name,
+        printReference(wantedReference(wanted)),
+      ]);
+      return { deployed, lastGood: { ...before.lastGood, ...Object.fromEntries(good) } };
+    }
+    case "failed": {
+      const held = [...new Set(Object.values(digests))].map((digest) => ({
+        digest,
+        reason: end.reason,
+        sinceMs: nowMs,
+      }));
+      return {
+        ...(end.stands === true ? { deployed } : {}),
+        ...(end.blame === "image" ? { holds: [...before.holds, ...held] } : {}),
+      };
+    }
+    case "superseded":
+      return {};
+    default:
+      return end.state satisfies never;
+  }
+}

@@ -1,0 +1,220 @@
+import { decidePush, type Known, type Observed } from "../decide/push.ts";
+import type { Cause, Rollout, Wanted } from "../domain/rollout.ts";
+import type { Platform, Workload } from "../domain/workload.ts";
+import {
+  type OpenRollout,
+  rolloutId,
+  type Stored,
+  type Verdict,
+  type WorkloadDocument,
+  type Write,
+} from "../ledger/ledger.ts";
+import type { FlowDeps, FlowTarget } from "./deps.ts";
+import { newLease } from "./lease.ts";
+import { record } from "./record.ts";
+
+/** A rollout on record, with the workload document as it was last written by us. */
+export interface Ticket {
+  readonly document: Stored<"workloads">;
+  readonly open: OpenRollout;
+}
+
+export interface PlanRequest {
+  readonly at: FlowTarget;
+  readonly workload: Workload;
+  readonly seen: Observed;
+  readonly cause: Cause;
+  readonly heardMs: number;
+  readonly observedMs: number;
+  /** Take the right to write at once, in the same commit: the caller goes on with `advance`. */
+  readonly claim: boolean;
+}
+
+export interface Planned {
+  readonly verdict: Verdict;
+  /** The rollout to carry on: a new one, or one that an earlier delivery of the same message had planned. */
+  readonly ticket?: Ticket;
+}
+
+const maxAttempts = 8;
+/** When the sweep looks at a plan that nobody has carried on, ms. */
+export const plannedDueMs = 30_000;
+
+/**
+ * Decides for one workload and puts a plan on record: the workload's document and its rollout in one batch, so that
+ * either both are there or none. An open rollout of a lower generation ends as superseded in the same batch.
+ */
+export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planned | undefined> {
+  const { workload, seen } = request;
+  const rules = { policy: deps.policy, mode: request.at.mode };
+  const skip = (reason: string, detail?: string): Planned => ({
+    verdict: { workload: workload.id, kind: "skipped", reason, ...(detail === undefined ? {} : { detail }) },
+  });
+  const unknown = decidePush(seen, workload, { wanted: {}, held: [] }, rules);
+  if (unknown.kind === "unrelated") return undefined;
+  if (unknown.kind === "skip" && unknown.reason !== "already-running")
+    return skip(unknown.reason, unknown.detail);
+
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const stored = await deps.ledger.get("workloads", workload.id);
+    const decision = decidePush(seen, workload, knownOf(stored?.value), rules);
+    switch (decision.kind) {
+      case "unrelated":
+        return undefined;
+      case "skip":
+        return skip(decision.reason, decision.detail);
+      case "join":
+        return {
+          verdict: { workload: workload.id, kind: "joined", seq: decision.seq },
+          ...ownTicket(stored, request.cause.event),
+        };
+      case "roll-out": {
+        const mismatch = await platformMismatch(deps, request);
+        if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
+        const ticket = await write(deps, request, stored, decision.to);
+        if (ticket === undefined) continue;
+        return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
+      }
+      default:
+        return decision satisfies never;
+    }
+  }
+  return { verdict: { workload: workload.id, kind: "waiting", reason: "contended" } };
+}
+
+async function write(
+  deps: FlowDeps,
+  request: PlanRequest,
+  stored: Stored<"workloads"> | undefined,
+  to: Wanted,
+): Promise<Ticket | undefined> {
+  const { workload } = request;
+  const nowMs = await deps.ledger.clock();
+  const before = stored?.value;
+  const seq = Math.max(before?.seq ?? 0, workload.fence) + 1;
+  const from = Object.fromEntries(workload.containers.map((container) => [container.name, container.image]));
+  const inherited = before?.open?.lease;
+  const claim = request.claim && (inherited === undefined || inherited.untilMs <= nowMs);
+  const lease = claim ? newLease(deps, nowMs) : inherited;
+  const open: OpenRollout = {
+    seq,
+    state: claim ? "applying" : "planned",
+    cause: request.cause,
+    from,
+    to,
+    times: {
+      heard: request.heardMs,
+      observed: request.observedMs,
+      planned: nowMs,
+      ...(claim ? { applying: nowMs } : {}),
+    },
+    ...(lease === undefined ? {} : { lease }),
+    config: deps.configHash,
+    attempts: claim ? 1 : 0,
+    dueMs: lease === undefined ? nowMs + plannedDueMs : lease.untilMs,
+    ...(isDisputed(before?.open) ? { disputed: true } : {}),
+  };
+  const value: WorkloadDocument = {
+    ...(before ?? { workload: workload.id, target: workload.target, name: workload.name, holds: [] }),
+    seq,
+    wanted: { ...before?.wanted, ...to },
+    baseline: before?.baseline ?? from,
+    // Another digest was observed since: that lifts what was held.
+    holds: [],
+    open,
+  };
+  const rollout: Rollout = {
+    workload: workload.id,
+    seq,
+    state: "planned",
+    cause: request.cause,
+    from,
+    to,
+    times: open.times,
+    config: deps.configHash,
+  };
+  const writes: [Write, ...Write[]] = [
+    { collection: "workloads", id: workload.id, expect: stored?.rev ?? 0, value },
+    { collection: "rollouts", id: rolloutId(workload.id, seq), expect: 0, value: rollout },
+  ];
+  if (before?.open !== undefined) {
+    const reason = `rollout ${seq} replaced it`;
+    writes.push(closing(before, before.open, { state: "superseded", reason }, nowMs));
+  }
+  const outcome = await record(deps, "workload.plan", writes);
+  if (outcome === "conflict") return undefined;
+  return { document: { id: workload.id, rev: (stored?.rev ?? 0) + 1, writer: "", value }, open };
+}
+
+/** The write that ends an open rollout's history. */
+export function closing(
+  document: WorkloadDocument,
+  open: OpenRollout,
+  end: Pick<Rollout, "state" | "reason" | "blame">,
+  nowMs: number,
+): Write {
+  return {
+    collection: "rollouts",
+    id: rolloutId(document.workload, open.seq),
+    // Created with the plan, written a second time here, and never in between.
+    expect: 1,
+    value: {
+      workload: document.workload,
+      seq: open.seq,
+      cause: open.cause,
+      from: open.from,
+      to: open.to,
+      times: { ...open.times, finished: nowMs },
+      config: open.config,
+      ...end,
+    },
+  };
+}
+
+function ownTicket(stored: Stored<"workloads"> | undefined, event: string): { ticket?: Ticket } {
+  const open = stored?.value.open;
+  if (stored === undefined || open === undefined || open.cause.event !== event) return {};
+  return { ticket: { document: stored, open } };
+}
+
+function knownOf(document: WorkloadDocument | undefined): Known {
+  return {
+    wanted: document?.wanted ?? {},
+    ...(document?.deployed === undefined ? {} : { deployed: document.deployed }),
+    held: document?.holds ?? [],
+    ...(document?.open === undefined ? {} : { open: document.open }),
+  };
+}
+
+/** A write of the rollout that is being replaced may still be on its way: ours has to leave a mark even if nothing changes. */
+function isDisputed(open: OpenRollout | undefined): boolean {
+  return open !== undefined && (open.state === "applying" || open.disputed === true);
+}
+
+/** Only a workload whose spec is bound to platforms can be told to be wrong for an image: ask no more than that needs. */
+async function platformMismatch(deps: FlowDeps, request: PlanRequest): Promise<string | undefined> {
+  const { workload, seen, at } = request;
+  if (workload.platforms === undefined || workload.platforms.length === 0) return undefined;
+  const offered = await deps.recorder.step("registry.platforms", () =>
+    deps.registry.platforms(seen.repository, seen.digest),
+  );
+  if (offered.length === 0 || workload.platforms.some((platform) => fits(offered, platform)))
+    return undefined;
+  const nodes = await deps.recorder.step("target.platforms", () => at.target.platforms());
+  if (nodes.length === 0 || nodes.some((platform) => fits(offered, platform))) return undefined;
+  return `the image is for ${print(offered)}, the nodes are ${print(nodes)}`;
+}
+
+function fits(offered: readonly Platform[], wanted: Platform): boolean {
+  return offered.some(
+    (platform) =>
+      platform.os === wanted.os &&
+      (platform.architecture === wanted.architecture ||
+        platform.architecture === "" ||
+        wanted.architecture === ""),
+  );
+}
+
+function print(platforms: readonly Platform[]): string {
+  return [...new Set(platforms.map((platform) => `${platform.os}/${platform.architecture}`))].join(", ");
+}

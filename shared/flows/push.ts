@@ -1,0 +1,312 @@
+import type { PushMessage } from "../bus/bus.ts";
+import type { Observed } from "../decide/push.ts";
+import { repositoryOf } from "../domain/push.ts";
+import { printReference, type Repository } from "../domain/reference.ts";
+import { messageOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import type { EventDocument, Verdict } from "../ledger/ledger.ts";
+import { advance } from "./advance.ts";
+import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
+import { type Observation, observe, registryReason } from "./observe.ts";
+import { type Planned, plan, type Ticket } from "./plan.ts";
+import { record } from "./record.ts";
+
+/** Skips kept with an event; the rest is a count. */
+const maxVerdicts = 200;
+const keepMs = 90 * 24 * 3_600_000;
+/** A registry may be behind its own webhook: look again after these, ms. */
+const lagLooksMs = [10_000, 60_000] as const;
+/** Something could not be asked: look again after these, ms; the last one repeats until `giveUpMs`. */
+const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
+const giveUpMs = 24 * 3_600_000;
+/** How long an invocation that looks again keeps others from doing the same, ms. */
+const claimMs = 60_000;
+
+/** What one pass over a push came to. */
+interface Pass {
+  readonly event: Omit<EventDocument, "state" | "push" | "heardMs" | "expireMs" | "looks" | "dueMs">;
+  readonly tickets: readonly Ticket[];
+  /** When to look again; absent: the event is done. */
+  readonly again?: number;
+}
+
+/**
+ * A push, from hearing to verified: where does the tag point, which workloads follow it, what does each need; all of it
+ * on record, then carried on as far as the budget goes. Safe to repeat at any point.
+ * @param redelivered the bus says that it has delivered this message before: its event may be on record
+ * @throws LedgerUnavailableError (retryable) only; everything else ends as a verdict or as `waiting`
+ */
+export async function handlePush(
+  deps: FlowDeps,
+  message: PushMessage,
+  budget: Budget,
+  redelivered: boolean,
+): Promise<void> {
+  const stored = redelivered ? await deps.ledger.get("events", message.event) : undefined;
+  if (stored?.value.state === "done") return;
+  await passes(deps, message, budget, stored?.rev ?? 0, stored?.value.looks ?? 0);
+}
+
+/** Looks again at an event whose time has come, unless somebody else does. */
+export async function resumePush(
+  deps: FlowDeps,
+  id: string,
+  event: EventDocument,
+  rev: number,
+  budget: Budget,
+): Promise<void> {
+  if (event.push === undefined) return;
+  const claimed = await claim(deps, id, event, rev);
+  if (claimed === undefined) return;
+  const message: PushMessage = { kind: "push", event: id, heardMs: event.heardMs, push: event.push };
+  await passes(deps, message, budget, claimed, event.looks + 1);
+}
+
+async function passes(
+  deps: FlowDeps,
+  message: PushMessage,
+  budget: Budget,
+  firstRev: number,
+  firstLooks: number,
+): Promise<void> {
+  let rev = firstRev;
+  for (let looks = firstLooks; ; looks++) {
+    const pass = await look(deps, message, looks);
+    const event = eventOf(message, pass, looks);
+    const written = await save(deps, message.event, event, rev);
+    await Promise.all(
+      pass.tickets.map((ticket) =>
+        advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket),
+      ),
+    );
+    if (written === undefined || event.dueMs === undefined) return;
+    const waitMs = event.dueMs - (await deps.ledger.clock());
+    if (waitMs > leftMs(budget, deps.clock)) return;
+    await deps.clock.sleep(Math.max(0, waitMs), budget.stopping);
+    if (leftMs(budget, deps.clock) === 0) return;
+    const claimed = await claim(deps, message.event, event, written);
+    if (claimed === undefined) return;
+    rev = claimed;
+  }
+}
+
+async function look(deps: FlowDeps, message: PushMessage, looks: number): Promise<Pass> {
+  const { push, event } = message;
+  const repository = repositoryOf(push);
+  const nowMs = await deps.ledger.clock();
+  if (!deps.follows(repository)) {
+    return done("not-followed", `${repository} is not matched by \`follow\``);
+  }
+  if (push.tag === undefined) return done("untagged", "the push names no tag");
+  const image = printReference({ repository, tag: push.tag });
+  if (looks === 0) {
+    deps.log.write("info", `push heard: ${image}${push.pusher === undefined ? "" : ` by ${push.pusher}`}`, {
+      event,
+      source: push.source,
+    });
+  }
+  const seen = await observe(deps, repository, push.tag, deps.newId());
+  switch (seen.kind) {
+    case "joined":
+      return done(
+        "joined",
+        `another delivery is asking the registry (${seen.holder}) and will look once more`,
+      );
+    case "missing":
+      return waitOrEnd(deps, nowMs, lagLooksMs[looks], "missing", `${image} is not in the registry`);
+    case "unavailable": {
+      const spentMs = nowMs - message.heardMs;
+      const pauseMs = Math.max(troubleLooksMs[looks] ?? troubleLooksMs[3], seen.retryAfterMs ?? 0);
+      const again = spentMs > giveUpMs ? undefined : pauseMs;
+      return waitOrEnd(deps, nowMs, again, seen.reason, seen.message);
+    }
+    case "observed":
+      return planAll(deps, message, { repository, tag: push.tag, ...seen }, seen, looks);
+    default:
+      return seen satisfies never;
+  }
+}
+
+function waitOrEnd(
+  deps: FlowDeps,
+  nowMs: number,
+  pauseMs: number | undefined,
+  outcome: string,
+  detail: string,
+): Pass {
+  if (pauseMs === undefined) {
+    deps.log.write("alert", `${detail}: given up`, { outcome });
+    return done(outcome, detail);
+  }
+  deps.log.write("warning", `${detail}; looking again in ${Math.round(pauseMs / 1000)} s`, { outcome });
+  return { ...done(outcome, detail), again: nowMs + pauseMs };
+}
+
+async function planAll(
+  deps: FlowDeps,
+  message: PushMessage,
+  ref: Observed,
+  seen: Observation & { kind: "observed" },
+  looks: number,
+): Promise<Pass> {
+  const { push } = message;
+  const image = printReference({ repository: ref.repository, tag: ref.tag });
+  deps.log.write(
+    "info",
+    `${image} is ${short(seen.digest)}${seen.movedBack ? ", where it had been before" : ""}`,
+    {
+      event: message.event,
+      digest: seen.digest,
+      generation: seen.generation,
+    },
+  );
+  const perTarget = await Promise.all(
+    deps.targets.map((at) => planTarget(deps, at, message, ref, seen.atMs)),
+  );
+  const planned = perTarget.flat();
+  const verdicts = planned.map((each) => each.verdict);
+  const tickets = planned.flatMap((each) => (each.ticket === undefined ? [] : [each.ticket]));
+  const trouble = verdicts.find((verdict) => verdict.kind === "waiting");
+  // The registry may not have caught up with its own webhook: the digest known before says nothing yet.
+  const lag =
+    push.source !== "sweep" && !seen.moved && seen.before !== undefined && push.digest !== seen.digest;
+  const nowMs = await deps.ledger.clock();
+  const pauseMs =
+    trouble !== undefined
+      ? (troubleLooksMs[looks] ?? troubleLooksMs[3])
+      : lag
+        ? lagLooksMs[looks]
+        : undefined;
+  const givenUp = nowMs - message.heardMs > giveUpMs;
+  const notes = [
+    ...(seen.movedBack ? ["tag-moved-back: the tag points to a digest that it had pointed to earlier"] : []),
+    ...(push.digest !== undefined && push.digest !== seen.digest
+      ? [`the payload named ${push.digest}; the registry's answer counts`]
+      : []),
+    ...(trouble?.detail === undefined ? [] : [trouble.detail]),
+  ];
+  return {
+    event: {
+      outcome: trouble !== undefined ? (trouble.reason ?? "waiting") : lag ? "unchanged" : "observed",
+      ...(notes.length === 0 ? {} : { detail: notes.join("; ") }),
+      digest: seen.digest,
+      generation: seen.generation,
+      observedMs: seen.atMs,
+      verdicts: verdicts.slice(0, maxVerdicts),
+      more: Math.max(0, verdicts.length - maxVerdicts),
+    },
+    tickets,
+    ...(pauseMs === undefined || givenUp ? {} : { again: nowMs + pauseMs }),
+  };
+}
+
+/** One target's share of a push: a target that cannot be asked never stops the others. */
+async function planTarget(
+  deps: FlowDeps,
+  at: FlowTarget,
+  message: PushMessage,
+  ref: Observed,
+  observedMs: number,
+): Promise<readonly Planned[]> {
+  const { target } = at;
+  const waiting = (workload: Verdict["workload"], reason: string, detail: string): Planned => ({
+    verdict: { workload, kind: "waiting", reason, detail },
+  });
+  const guarded = async (workload: Verdict["workload"], act: () => Promise<Planned | undefined>) => {
+    try {
+      return await act();
+    } catch (error) {
+      if (error instanceof TargetDeniedError) return waiting(workload, "target-denied", messageOf(error));
+      if (error instanceof TargetUnavailableError)
+        return waiting(workload, "target-unavailable", messageOf(error));
+      const reason = registryReason(error);
+      if (reason === undefined) throw error;
+      return waiting(workload, reason, messageOf(error));
+    }
+  };
+  const planned: Planned[] = [];
+  const failed = await guarded(`${target.name}/*`, async () => {
+    const workloads = await deps.recorder.step("target.list", () => target.list());
+    const { push, event, heardMs } = message;
+    const cause = {
+      kind: push.source === "sweep" ? ("sweep" as const) : ("push" as const),
+      event,
+      ...(push.pusher === undefined ? {} : { by: push.pusher }),
+    };
+    let claims = 0;
+    for (const workload of workloads) {
+      const one = await guarded(workload.id, () =>
+        plan(deps, { at, workload, seen: ref, cause, heardMs, observedMs, claim: claims < deps.maxParallel }),
+      );
+      if (one === undefined) continue;
+      if (one.ticket?.open.state === "applying") claims++;
+      planned.push(one);
+    }
+    return undefined;
+  });
+  return failed === undefined ? planned : [...planned, failed];
+}
+
+function eventOf(message: PushMessage, pass: Pass, looks: number): EventDocument {
+  return {
+    ...pass.event,
+    state: pass.again === undefined ? "done" : "waiting",
+    push: message.push,
+    heardMs: message.heardMs,
+    looks,
+    ...(pass.again === undefined ? {} : { dueMs: pass.again }),
+    expireMs: message.heardMs + keepMs,
+  };
+}
+
+/** @returns the event's new revision; `undefined` when another delivery of the same message finished it */
+async function save(
+  deps: FlowDeps,
+  id: string,
+  event: EventDocument,
+  rev: number,
+): Promise<number | undefined> {
+  let expect = rev;
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const write = { collection: "events", id, expect, value: event } as const;
+    if ((await record(deps, "event.record", [write])) === "written") return expect + 1;
+    const stored = await deps.ledger.get("events", id);
+    if (stored?.value.state === "done") return undefined;
+    expect = stored?.rev ?? 0;
+  }
+  return undefined;
+}
+
+async function claim(
+  deps: FlowDeps,
+  id: string,
+  event: EventDocument,
+  rev: number,
+): Promise<number | undefined> {
+  const dueMs = (await deps.ledger.clock()) + claimMs;
+  const write = { collection: "events", id, expect: rev, value: { ...event, dueMs } } as const;
+  return (await record(deps, "event.claim", [write])) === "written" ? rev + 1 : undefined;
+}
+
+function done(outcome: string, detail: string): Pass {
+  return { event: { outcome, detail, verdicts: [], more: 0 }, tickets: [] };
+}
+
+function short(digest: string): string {
+  return digest.slice(0, "sha256:".length + 12);
+}
+
+/** A look at a tag that nobody pushed just now: unfinished work of somebody who died. */
+export function sweepPush(event: string, repository: Repository, tag: string, nowMs: number): PushMessage {
+  const slash = repository.indexOf("/");
+  return {
+    kind: "push",
+    event,
+    heardMs: nowMs,
+    push: {
+      source: "sweep",
+      registry: repository.slice(0, slash),
+      repository: repository.slice(slash + 1),
+      tag,
+    },
+  };
+}

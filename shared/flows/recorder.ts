@@ -1,0 +1,35 @@
+/**
+ * Every write to the ledger and every call to the outside that a flow makes, by name. A crash may come right before or
+ * right after each of them; the fault tests kill a process at all of them, so a flow acts through `step` only.
+ */
+export const faultPoints = [
+  "ref.claim",
+  "ref.dirty",
+  "ref.result",
+  "ref.release",
+  "registry.head",
+  "registry.platforms",
+  "event.record",
+  "event.claim",
+  "workload.plan",
+  "workload.claim",
+  "workload.correct",
+  "workload.yield",
+  "workload.accepted",
+  "workload.remember",
+  "workload.finish",
+  "target.list",
+  "target.get",
+  "target.platforms",
+  "target.update",
+  "target.look",
+  "bus.continue",
+] as const;
+export type FaultPoint = (typeof faultPoints)[number];
+
+export interface Recorder {
+  step<T>(point: FaultPoint, act: () => Promise<T>): Promise<T>;
+}
+
+/** What runs in production: the act and nothing else. */
+export const plainRecorder: Recorder = { step: (_point, act) => act() };
