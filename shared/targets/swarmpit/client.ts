@@ -1,0 +1,111 @@
+import { systemClock } from "../../clock.ts";
+import { messageOf, TargetDeniedError, TargetUnavailableError } from "../../errors.ts";
+import { type HttpAnswer, type HttpClient, HttpError, headerOf } from "../../http.ts";
+import type { Secret } from "../../secret.ts";
+import type { WriteOutcome } from "../target.ts";
+import { isServiceMissing, readDenial, redeployOutcome, wrongAddress } from "./answers.ts";
+
+export interface SwarmpitConnection {
+  /** Name of the target, for messages. */
+  readonly target: string;
+  /** e.g. `https://swarmpit.acme.io/api`, with or without a slash at the end. */
+  readonly url: string;
+  readonly token: Secret;
+  readonly headers: Readonly<Record<string, Secret>>;
+  readonly http: HttpClient;
+  /** A call must be over within this, ms, the second try of a 401 included. */
+  readonly deadlineMs: number;
+}
+
+/** The calls of Swarmpit's API that a deployer needs. `id` is a service's id or name. */
+export interface SwarmpitClient {
+  /** The JSON of a read; `undefined` when Swarmpit says that the service is not there. */
+  read(path: string): Promise<unknown>;
+  /** POST services/{id}/redeploy: resolves the service's own tag, pins what it finds, restarts every task. */
+  redeploy(id: string): Promise<WriteOutcome>;
+}
+
+/** A list of 10,000 services is about 25 MB. */
+const maxBytes = 64 * 1024 * 1024;
+
+export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
+  const base = connection.url.replace(/\/+$/, "");
+  const call = async (method: "GET" | "POST", path: string): Promise<HttpAnswer> => {
+    const startedMs = systemClock.monotonic();
+    const send = () =>
+      connection.http.request({
+        method,
+        url: `${base}/${path}`,
+        headers: headersOf(connection),
+        deadlineMs: Math.max(1, Math.ceil(connection.deadlineMs - (systemClock.monotonic() - startedMs))),
+        maxBytes,
+      });
+    const first = await send();
+    // Swarmpit calls a token invalid when it only failed to look its user up, and it has done nothing then.
+    return first.status === 401 && isFromSwarmpit(first) ? await send() : first;
+  };
+
+  return {
+    async read(path) {
+      const answer = await call("GET", path).catch((error: unknown) => {
+        throw unavailable(connection, error);
+      });
+      if (answer.status === 200) return jsonOf(connection.target, answer);
+      if (isServiceMissing(answer)) return undefined;
+      const denial = readDenial(answer, isFromSwarmpit(answer));
+      if (denial !== undefined) throw new TargetDeniedError(`${connection.target}: ${denial}`);
+      throw new TargetUnavailableError(
+        `${connection.target}: ${wrongAddress(answer) ?? `Swarmpit answered ${answer.status} to GET ${path.split("/")[0]}`}`,
+      );
+    },
+    async redeploy(id) {
+      let answer: HttpAnswer;
+      try {
+        answer = await call("POST", `services/${encodeURIComponent(id)}/redeploy`);
+      } catch (error) {
+        if (!(error instanceof HttpError) || !error.sent) throw unavailable(connection, error);
+        return { kind: "unknown", message: `Swarmpit: ${error.message}` };
+      }
+      const outcome = redeployOutcome(answer, isFromSwarmpit(answer));
+      switch (outcome.kind) {
+        case "denied":
+          throw new TargetDeniedError(`${connection.target}: ${outcome.message}`);
+        case "unavailable":
+          throw new TargetUnavailableError(`${connection.target}: ${outcome.message}`);
+        default:
+          return outcome;
+      }
+    },
+  };
+}
+
+/** Whatever form the token was copied in, Swarmpit reads exactly one case-sensitive `Bearer `. */
+function headersOf(connection: SwarmpitConnection): Record<string, string> {
+  const headers = Object.entries(connection.headers).map(([name, value]) => [name, value().trim()] as const);
+  const token = connection
+    .token()
+    .trim()
+    .replace(/^(?:Bearer\s+)+/i, "");
+  return { ...Object.fromEntries(headers), accept: "application/json", authorization: `Bearer ${token}` };
+}
+
+/** Swarmpit marks the refusals of its own guards; without the mark one is passed on from a registry or a proxy. */
+function isFromSwarmpit(answer: HttpAnswer): boolean {
+  return headerOf(answer, "x-backend-server") !== undefined;
+}
+
+function jsonOf(target: string, answer: HttpAnswer): unknown {
+  try {
+    return JSON.parse(answer.body.toString("utf8"));
+  } catch (error) {
+    throw new TargetUnavailableError(
+      `${target}: the answer is no JSON: check that \`url\` is Swarmpit's address and /api`,
+      { cause: error },
+    );
+  }
+}
+
+function unavailable(connection: SwarmpitConnection, error: unknown): unknown {
+  if (!(error instanceof HttpError)) return error;
+  return new TargetUnavailableError(`${connection.target}: ${messageOf(error)}`, { cause: error });
+}
