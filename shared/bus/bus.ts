@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { ImagePush } from "../domain/push.ts";
+import type { WorkloadId } from "../domain/workload.ts";
 
 /** A push that a source reported; `event` becomes the id of its event in the ledger. */
 const PushMessage = z.object({
@@ -13,7 +14,7 @@ const PushMessage = z.object({
 /** An invocation ran out of time: go on with this rollout. */
 const ContinueMessage = z.object({
   kind: z.literal("continue"),
-  workload: z.string(),
+  workload: z.custom<WorkloadId>((id) => typeof id === "string" && id.includes("/"), "expected target/name"),
   seq: z.number(),
 });
 

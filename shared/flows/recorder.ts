@@ -24,6 +24,7 @@ export const faultPoints = [
   "target.update",
   "target.look",
   "bus.continue",
+  "bus.dead-letter",
 ] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 

@@ -1,0 +1,80 @@
+import { type Bus, Message } from "../bus/bus.ts";
+import { advance } from "./advance.ts";
+import type { Budget, FlowDeps } from "./deps.ts";
+import { handlePush } from "./push.ts";
+import { record } from "./record.ts";
+
+/** A Pub/Sub message as it was delivered. */
+export interface Delivery {
+  readonly messageId: string;
+  /** Base64; empty for a message of attributes only. */
+  readonly data: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Whether the bus knows that it has delivered the message before. */
+  readonly redelivered: boolean;
+}
+
+const keepMs = 90 * 24 * 3_600_000;
+
+/**
+ * Takes one message from the bus. Returns when what it wants is on record, so that it may be acknowledged; one that can
+ * never be used is recorded, set aside with the reason, and acknowledged too.
+ * @throws LedgerUnavailableError, BusUnavailableError (retryable): to be delivered again
+ */
+export async function take(
+  deps: FlowDeps & { readonly bus: Pick<Bus, "publish" | "deadLetter"> },
+  delivery: Delivery,
+  budget: Budget,
+): Promise<void> {
+  const decoded = decode(delivery.data);
+  if (decoded.kind === "undecodable") return setAside(deps, delivery, decoded.reason);
+  const { message } = decoded;
+  switch (message.kind) {
+    case "push":
+      return handlePush(deps, message, budget, delivery.redelivered);
+    case "continue":
+      return advance(deps, message.workload, message.seq, budget);
+    default:
+      return message satisfies never;
+  }
+}
+
+type Decoded =
+  | { readonly kind: "message"; readonly message: Message }
+  | { readonly kind: "undecodable"; readonly reason: string };
+
+function decode(data: string): Decoded {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(data, "base64")));
+  } catch {
+    return { kind: "undecodable", reason: "its data is no base64 of JSON" };
+  }
+  const parsed = Message.safeParse(json);
+  if (parsed.success) return { kind: "message", message: parsed.data };
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "message"}: ${issue.message}`);
+  return { kind: "undecodable", reason: problems.join("; ") };
+}
+
+async function setAside(
+  deps: FlowDeps & { readonly bus: Pick<Bus, "deadLetter"> },
+  delivery: Delivery,
+  reason: string,
+): Promise<void> {
+  const nowMs = await deps.ledger.clock();
+  const id = `undecodable-${delivery.messageId}`;
+  const value = {
+    state: "done",
+    heardMs: nowMs,
+    outcome: "undecodable",
+    detail: reason,
+    verdicts: [],
+    more: 0,
+    looks: 0,
+    expireMs: nowMs + keepMs,
+  } as const;
+  // Set aside first: a crash in between sets it aside twice, the other order would lose it.
+  await deps.recorder.step("bus.dead-letter", () => deps.bus.deadLetter(delivery.data, delivery.attributes, reason));
+  await record(deps, "event.record", [{ collection: "events", id, expect: 0, value }]);
+  deps.log.write("alert", `message ${delivery.messageId} cannot be used: ${reason}`, { outcome: "undecodable" });
+}
