@@ -76,16 +76,26 @@ export function parseRepository(
   const slash = name.indexOf("/");
   const first = slash < 0 ? "" : name.slice(0, slash);
   const hasHost = first === "localhost" || /[.:A-Z]/.test(first);
-  const host = normaliseHost(hasHost ? first : "docker.io");
-  if (!hostPattern.test(host)) return invalid(`\`${first}\` is no host name`);
-  const rest = hasHost ? name.slice(slash + 1) : name;
-  const path = host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest;
+  return hasHost ? repositoryAt(first, name.slice(slash + 1)) : repositoryAt("docker.io", name);
+}
+
+/**
+ * The repository with that path on that host. Unlike in `parseRepository` the host is given, not guessed: a host
+ * without dot and port, e.g. `registry`, is one here.
+ */
+export function repositoryAt(
+  host: string,
+  name: string,
+): { kind: "repository"; repository: Repository } | { kind: "invalid"; reason: string } {
+  if (!hostPattern.test(host)) return invalid(`\`${host}\` is no host name`);
+  const registry = normaliseHost(host);
+  const path = registry === "docker.io" && !name.includes("/") ? `library/${name}` : name;
   if (path.length > maxPathLength)
     return invalid(`the repository's path is longer than ${maxPathLength} characters`);
   if (!path.split("/").every((component) => componentPattern.test(component))) {
     return invalid("a repository's path is lower-case letters and digits, joined by `/` and by . _ __ -");
   }
-  return { kind: "repository", repository: `${host}/${path}` };
+  return { kind: "repository", repository: `${registry}/${path}` };
 }
 
 /** Prints a reference in its normal form; `parseReference` reads it back to an equal one. */

@@ -1,0 +1,201 @@
+import { randomUUID } from "node:crypto";
+import type { Bus } from "../shared/bus/bus.ts";
+import type { Subscriber } from "../shared/bus/subscriber.ts";
+import { type Clock, systemClock } from "../shared/clock.ts";
+import { environment, type LoadedConfig, loadConfig, type Settings } from "../shared/config/load.ts";
+import type { CallerProof } from "../shared/config/schema.ts";
+import { matcher } from "../shared/domain/repository-glob.ts";
+import { ConfigError } from "../shared/errors.ts";
+import type { FlowDeps, FlowTarget } from "../shared/flows/deps.ts";
+import type { ReceiveDeps } from "../shared/flows/receive.ts";
+import { plainRecorder, type Recorder } from "../shared/flows/recorder.ts";
+import type { Ledger } from "../shared/ledger/ledger.ts";
+import { jsonLog, type Log } from "../shared/log.ts";
+import { sources } from "../shared/sources/index.ts";
+import type { CallerDeps } from "./caller.ts";
+
+/** What this instance acts with, made from the configuration; each part at its first use, and once. */
+export interface Wiring {
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Aborted when the process is about to stop. */
+  readonly stopping?: AbortSignal;
+  receive(): Promise<ReceiveDeps>;
+  flows(): Promise<FlowDeps & { readonly bus: Bus }>;
+  callers(): Promise<{ readonly auth: readonly CallerProof[]; readonly deps: CallerDeps }>;
+  /** The bus's receiving side, where it is in this process. */
+  subscriber(): Promise<Subscriber>;
+  close(): Promise<void>;
+}
+
+export interface WiringOptions {
+  readonly settings: Pick<Settings, "ledger">;
+  readonly config: () => Promise<LoadedConfig>;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly stopping?: AbortSignal;
+  readonly recorder?: Recorder;
+  /** Callers of the reconcile function besides the configured ones: a runner's own timer. */
+  readonly alsoCallers?: readonly CallerProof[];
+}
+
+/** Made by the functions' entry from the environment. */
+export function wiringFromEnvironment(stopping: AbortSignal): () => Wiring {
+  return once(() => {
+    const settings = environment();
+    const { config } = settings;
+    if (config === undefined) {
+      throw new ConfigError([
+        "LANDFALL_CONFIG: is not set; name the configuration file, e.g. /etc/landfall.yaml",
+      ]);
+    }
+    return wire({
+      settings,
+      config: () => loadConfig({ path: config }),
+      log: jsonLog(),
+      clock: systemClock,
+      stopping,
+    });
+  });
+}
+
+export function wire(options: WiringOptions): Wiring {
+  const { log, clock, stopping } = options;
+  const config = once(options.config);
+  const store = once(async () => {
+    const [{ openEmbedded }, { embeddedLedger }, { inlineBus }] = await Promise.all([
+      import("../shared/embedded-store.ts"),
+      import("../shared/ledger/embedded.ts"),
+      import("../shared/bus/inline.ts"),
+    ]);
+    const { ledger: where } = options.settings;
+    const opened = openEmbedded(where.kind === "memory" ? ":memory:" : where.path);
+    const ledger: Ledger = embeddedLedger(opened, clock);
+    return { opened, ledger, bus: inlineBus({ store: opened, clock, log }) };
+  });
+  const flows = once(async () => {
+    const loaded = await config();
+    const { ledger, bus } = await store();
+    const { ociRegistry } = await import("../shared/registry/oci/oci-registry.ts");
+    const registry = ociRegistry({
+      registries: loaded.config.registries.map((each) => ociHost(each, loaded)),
+      clock,
+    });
+    const targets = await Promise.all(loaded.config.targets.map((each) => target(each, loaded)));
+    const { defaults, follow } = loaded.config;
+    const deps: FlowDeps & { bus: Bus } = {
+      ledger,
+      bus,
+      registry,
+      targets,
+      follows: matcher(follow),
+      policy: defaults.policy,
+      verify: { timeoutMs: defaults.verify.timeout, stableForMs: defaults.verify.stableFor },
+      maxParallel: defaults.maxParallel,
+      configHash: loaded.hash,
+      clock,
+      log,
+      newId: randomUUID,
+      random: Math.random,
+      recorder: options.recorder ?? plainRecorder,
+    };
+    return { deps, registry };
+  });
+
+  return {
+    log,
+    clock,
+    ...(stopping === undefined ? {} : { stopping }),
+    receive: once(async () => {
+      const loaded = await config();
+      return {
+        webhooks: loaded.config.webhooks.map((entry) => ({
+          source: sources[entry.source],
+          secrets: entry.secrets.map(loaded.secret),
+          ...(entry.repositories === undefined ? {} : { repositories: matcher(entry.repositories) }),
+          ...(entry.hostAliases === undefined ? {} : { hostAliases: entry.hostAliases }),
+        })),
+        bus: (await store()).bus,
+        newId: randomUUID,
+        clock,
+        log,
+      };
+    }),
+    flows: async () => (await flows()).deps,
+    callers: once(async () => {
+      const loaded = await config();
+      const [{ googleCerts }, { httpClient }] = await Promise.all([
+        import("./caller.ts"),
+        import("../shared/http.ts"),
+      ]);
+      return {
+        auth: [...loaded.config.reconcile.auth, ...(options.alsoCallers ?? [])],
+        deps: { now: () => clock.now(), certs: googleCerts(httpClient(), clock), secret: loaded.secret },
+      };
+    }),
+    subscriber: async () => (await store()).bus,
+    close: async () => {
+      if (flows.called) {
+        const { deps, registry } = await flows();
+        await Promise.all([registry.close(), ...deps.targets.map((each) => each.target.close())]);
+      }
+      if (!store.called) return;
+      const { opened, ledger, bus } = await store();
+      await bus.close();
+      await ledger.close();
+      opened.close();
+    },
+  };
+}
+
+type RegistryEntry = LoadedConfig["config"]["registries"][number];
+type TargetEntry = LoadedConfig["config"]["targets"][number];
+
+function ociHost({ host, url, plainHttp, ca, username, password }: RegistryEntry, { secret }: LoadedConfig) {
+  return {
+    host,
+    ...(url === undefined ? {} : { url }),
+    ...(plainHttp === undefined ? {} : { plainHttp }),
+    ...(ca === undefined ? {} : { ca: secret(ca) }),
+    ...(username === undefined ? {} : { username: secret(username) }),
+    ...(password === undefined ? {} : { password: secret(password) }),
+  };
+}
+
+async function target(entry: TargetEntry, loaded: LoadedConfig): Promise<FlowTarget> {
+  const { createTarget } = await import("../shared/targets/index.ts");
+  const context = { secret: loaded.secret, pullCredentials: (host: string) => pullCredentials(host, loaded) };
+  return { target: await createTarget(entry, context), mode: entry.mode ?? loaded.config.defaults.mode };
+}
+
+/** What nodes pull with: the registry's own pair, another one, or (keep) nothing that we would send. */
+function pullCredentials(host: string, { config, secret }: LoadedConfig) {
+  const entry = config.registries.find((each) => each.host === host);
+  if (entry === undefined || entry.nodes === "keep") return undefined;
+  const { username, password } = entry.nodes === "same" ? entry : entry.nodes;
+  if (username === undefined || password === undefined) return undefined;
+  return { username: secret(username)(), password: secret(password)() };
+}
+
+interface Once<T> {
+  (): T;
+  readonly called: boolean;
+}
+
+/** The first call's result for every later call; a promise that fails is tried again at the next. */
+function once<T>(make: () => T): Once<T> {
+  let kept: { readonly value: T } | undefined;
+  const call = () => {
+    if (kept === undefined) {
+      const made = { value: make() };
+      kept = made;
+      if (made.value instanceof Promise) {
+        made.value.catch(() => {
+          if (kept === made) kept = undefined;
+        });
+      }
+    }
+    return kept.value;
+  };
+  return Object.defineProperty(call, "called", { get: () => kept !== undefined }) as Once<T>;
+}
