@@ -1,8 +1,8 @@
-import { type CloudEvent, cloudEvent } from "@google-cloud/functions-framework";
+import type { CloudEvent, CloudEventFunction } from "@google-cloud/functions-framework";
 import * as z from "zod/mini";
 import { newBudget } from "../shared/flows/deps.ts";
 import { type Delivery, take } from "../shared/flows/take.ts";
-import { redeliver } from "./boundary.ts";
+import { redelivered } from "./boundary.ts";
 import type { Wiring } from "./wiring.ts";
 
 /** https://cloud.google.com/eventarc/docs/cloudevents: `MessagePublishedData`, and the raw push body alike. */
@@ -16,13 +16,12 @@ const Published = z.object({
 });
 
 /** A message on Landfall's topic: a push, or a rollout to go on with. Returning acknowledges it. */
-export function registerBuilds(wiring: () => Wiring): void {
-  cloudEvent<unknown>("builds", (event) =>
-    redeliver(wiring().log, async () => {
+export function createBuilds(wiring: () => Wiring): CloudEventFunction<unknown> {
+  return (event: CloudEvent<unknown>) =>
+    redelivered(wiring().log, async () => {
       const deps = await wiring().flows();
       await take(deps, parse(event), newBudget(deps.clock, wiring().stopping));
-    }),
-  );
+    });
 }
 
 function parse(event: CloudEvent<unknown>): Delivery {

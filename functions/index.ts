@@ -1,7 +1,5 @@
-import { http } from "@google-cloud/functions-framework";
 import { drainOnSignals } from "./drain.ts";
-import { createWebhook } from "./webhook.ts";
-import { webhookDeps } from "./wiring.ts";
+import { registerFunctions } from "./register.ts";
+import { wiringFromEnvironment } from "./wiring.ts";
 
-drainOnSignals();
-http("webhook", createWebhook(webhookDeps));
+registerFunctions(wiringFromEnvironment(drainOnSignals()));

@@ -23,14 +23,17 @@ export function jsonLog(print: (line: string) => void = (line) => process.stdout
   };
 }
 
-/** A line a person reads: time, message, fields as `key=value`. Debug lines are left out. */
+/** Fields that the message itself says already, or that only a machine wants. */
+const leftOut = new Set(["event", "digest", "generation", "workload", "seq", "source", "outcome", "images"]);
+
+/** A line a person reads: time, message, what else there is as `key=value`. Debug lines are left out. */
 export function storyLog(print: (line: string) => void = (line) => process.stdout.write(`${line}\n`)): Log {
   return {
     write: (severity, message, fields) => {
       if (severity === "debug") return;
       const mark = severity === "info" || severity === "notice" ? " " : severity === "warning" ? "!" : "✗";
       const rest = Object.entries(fields ?? {})
-        .filter(([, value]) => value !== undefined)
+        .filter(([key, value]) => value !== undefined && !leftOut.has(key))
         .map(([key, value]) => `${key}=${value}`)
         .join(" ");
       print(`${new Date().toISOString().slice(11, 23)} ${mark} ${message}${rest === "" ? "" : `  ${rest}`}`);

@@ -1,5 +1,6 @@
 import type { Reference } from "../domain/reference.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
+import type { ResolveSecret } from "../secret.ts";
 
 /** What a target kind can do; flows ask for the capability, never for the kind. */
 export interface Capabilities {
@@ -82,4 +83,16 @@ export interface Target {
   /** Platforms of the nodes that could run tasks, to tell an image that none of them can run. Empty: unknown. */
   platforms(): Promise<readonly Platform[]>;
   close(): Promise<void>;
+}
+
+/** What every target is made with, besides its own configuration. */
+export interface TargetContext {
+  readonly secret: ResolveSecret;
+  /**
+   * What nodes are to pull from that registry host with (`registries[].nodes`); `undefined`: leave what the
+   * workload has (`keep`).
+   */
+  readonly pullCredentials: (
+    host: string,
+  ) => { readonly username: string; readonly password: string } | undefined;
 }

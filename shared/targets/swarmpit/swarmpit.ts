@@ -1,8 +1,7 @@
 import * as z from "zod/mini";
 import { TargetUnavailableError } from "../../errors.ts";
 import { httpClient } from "../../http.ts";
-import type { TargetContext } from "../index.ts";
-import type { Change, Target, WriteOutcome } from "../target.ts";
+import type { Change, Target, TargetContext, WriteOutcome } from "../target.ts";
 import { swarmpitClient } from "./client.ts";
 import type { SwarmpitConfig } from "./config.ts";
 import { isMisread, toTask, toWorkload, updateOf, wantedTasksOf } from "./map.ts";
@@ -74,8 +73,10 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
         client.read(`services/${encodeURIComponent(name)}/tasks`),
       ]);
       if (found === undefined || rows === undefined) return undefined;
-      const tasks = readAs(z.array(SwarmpitTask), rows, config.name, "a list of tasks");
-      const wantedTasks = wantedTasksOf(found);
+      const tasks = readAs(z.array(SwarmpitTask), rows, config.name, "a list of tasks").map((task) =>
+        toTask(name, task),
+      );
+      const wantedTasks = wantedTasksOf(found, tasks);
       if (wantedTasks === undefined) {
         throw new TargetUnavailableError(
           `${config.name}: Swarmpit does not say how many tasks ${name} wants`,
@@ -86,7 +87,7 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
         workload: toWorkload(config.name, found),
         update: updateOf(found),
         ...(message === "" ? {} : { message }),
-        tasks: tasks.map((task) => toTask(name, task)),
+        tasks,
         wantedTasks,
         windowMs: defaultMonitorMs,
       };

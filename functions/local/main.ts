@@ -1,0 +1,85 @@
+import { randomBytes } from "node:crypto";
+import { systemClock } from "../../shared/clock.ts";
+import { environment, type LoadedConfig, loadConfig } from "../../shared/config/load.ts";
+import { messageOf } from "../../shared/errors.ts";
+import { storyLog } from "../../shared/log.ts";
+import { version } from "../../shared/version.ts";
+import { wire } from "../wiring.ts";
+import { type Runner, startRunner } from "./runner.ts";
+import { firstRollout, sandboxConfig } from "./sandbox/first-rollout.ts";
+import { type Sandbox, startSandbox } from "./sandbox/sandbox.ts";
+
+const sandboxStateFile = ".landfall/sandbox.json";
+const stopWithinMs = 30_000;
+
+/** `npm start`: all three functions in one process; without `LANDFALL_CONFIG` over a sandbox of its own. */
+async function main(): Promise<void> {
+  const settings = environment();
+  const log = storyLog();
+  const stopping = new AbortController();
+  const timerToken = randomBytes(24).toString("base64url");
+  const hookSecret = randomBytes(24).toString("base64url");
+  let runner: Runner | undefined;
+  let sandbox: Sandbox | undefined;
+  if (settings.config === undefined) {
+    sandbox = await startSandbox({
+      clock: systemClock,
+      registryPort: settings.port === 0 ? 0 : settings.port + 1,
+      notify: () => (runner === undefined ? undefined : `${runner.url}/hooks/distribution/${hookSecret}`),
+      ...(settings.ledger.kind === "memory" ? {} : { stateFile: sandboxStateFile }),
+    });
+  }
+  const path = settings.config;
+  const config = async (): Promise<LoadedConfig> =>
+    path === undefined
+      ? loadConfig({ path: "sandbox", read: () => sandboxConfig(sandbox, hookSecret) })
+      : loadConfig({ path });
+  await config();
+
+  const wiring = wire({
+    settings,
+    config,
+    log,
+    clock: systemClock,
+    stopping: stopping.signal,
+    alsoCallers: [{ kind: "bearer", token: timerToken }],
+  });
+  runner = await startRunner({
+    wiring,
+    port: settings.port,
+    host: sandbox === undefined ? "0.0.0.0" : "127.0.0.1",
+    timerToken,
+  });
+  log.write("notice", `Landfall ${version} listens on ${runner.url}`);
+  onSignal(async () => {
+    stopping.abort();
+    await runner?.stop();
+    await sandbox?.stop();
+  });
+  if (sandbox !== undefined) await firstRollout({ sandbox, wiring, runner, log, stopping: stopping.signal });
+}
+
+/** The first signal stops in order, a second one at once. */
+function onSignal(stop: () => Promise<void>): void {
+  let stopped = false;
+  const handle = () => {
+    if (stopped) process.exit(1);
+    stopped = true;
+    process.stdout.write("\nstopping; what is in flight is on record and goes on at the next start\n");
+    setTimeout(() => process.exit(1), stopWithinMs).unref();
+    stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`landfall: ${messageOf(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGINT", handle);
+  process.on("SIGTERM", handle);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`landfall: ${messageOf(error)}\n`);
+  process.exit(1);
+});
