@@ -10,17 +10,38 @@ const HeaderName = z.string().check(
 
 /** One Swarmpit, as `targets[]` of the configuration names it. `token` and `headers` are templates such as `${NAME}`. */
 export const SwarmpitConfig = z.strictObject({
-  name: z.string(),
-  kind: z.literal("swarmpit"),
-  /** Where the API is: the origin and `/api`, e.g. `https://swarmpit.acme.io/api`. */
+  name: z.string().check(z.describe("What workloads' addresses begin with, e.g. `swarm-prod`.")),
+  kind: z.literal("swarmpit").check(z.describe("A Docker Swarm, by the API of its Swarmpit.")),
   url: z
     .string()
-    .check(z.refine(isApiUrl, "expected Swarmpit's address and /api, e.g. https://swarmpit.acme.io/api")),
-  /** An API token of a Swarmpit user with the role `user` or `admin`, with or without its `Bearer `. */
-  token: z.string().check(z.minLength(1, "expected an API token of Swarmpit")),
-  /** Sent with every call, for a proxy in front of Swarmpit. */
-  headers: z.optional(z.record(HeaderName, z.string())),
-  mode: z.optional(z.enum(["act", "observe"])),
+    .check(
+      z.refine(isApiUrl, "expected Swarmpit's address and /api, e.g. https://swarmpit.acme.io/api"),
+      z.describe("Where the API is: the origin and `/api`, e.g. `https://swarmpit.acme.io/api`."),
+    ),
+  token: z
+    .string()
+    .check(
+      z.minLength(1, "expected an API token of Swarmpit"),
+      z.describe(
+        "An API token of a Swarmpit user with the role `user` or `admin`, e.g. `${SWARMPIT_TOKEN}`; with or without its `Bearer `.",
+      ),
+    ),
+  headers: z.optional(
+    z
+      .record(HeaderName, z.string())
+      .check(
+        z.describe(
+          "Headers sent with every call, for a proxy in front of Swarmpit; their values may be secrets.",
+        ),
+      ),
+  ),
+  mode: z.optional(
+    z
+      .enum(["act", "observe"])
+      .check(
+        z.describe("`act` deploys, `observe` records what it would have deployed; else `defaults.mode`."),
+      ),
+  ),
 });
 export type SwarmpitConfig = z.infer<typeof SwarmpitConfig>;
 

@@ -1,0 +1,134 @@
+import { readFileSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { ConfigError } from "../errors.ts";
+import type { ResolveSecret } from "../secret.ts";
+import { configHash, parseConfig, textsOf } from "./parse.ts";
+import { printPath } from "./problems.ts";
+import type { Config } from "./schema.ts";
+import { secretOf, type TemplateSources } from "./template.ts";
+
+/** Variables by name, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** 12 hex digits; recorded with each rollout. */
+  readonly hash: string;
+  readonly secret: ResolveSecret;
+}
+
+/**
+ * Reads and checks a configuration file. Its shape is checked whole; a secret is looked up when it is used, and
+ * never before.
+ * @param env the process's own environment, unless given
+ * @param read how files are read, from the disk unless given
+ * @throws ConfigError with every problem
+ */
+export async function loadConfig(options: {
+  readonly path: string;
+  readonly env?: Environment;
+  readonly read?: (path: string) => string;
+}): Promise<LoadedConfig> {
+  const config = await parseConfig(await textOf(options.path, options.read));
+  return {
+    config,
+    hash: configHash(config),
+    secret: resolver(config, {
+      variable: (name) => (options.env ?? process.env)[name],
+      file: options.read ?? freshFiles(),
+    }),
+  };
+}
+
+/** Looks up every `${…}` of a configuration once. @returns what is missing, by key; empty when all is there */
+export function missingSecrets(loaded: LoadedConfig): readonly string[] {
+  return [...textsOf(loaded.config)].flatMap(({ text }) => {
+    if (!text.includes("${")) return [];
+    try {
+      loaded.secret(text)();
+      return [];
+    } catch (error) {
+      if (error instanceof ConfigError) return error.problems;
+      throw error;
+    }
+  });
+}
+
+/** What the environment says of this process. */
+export interface Settings {
+  /** Path of the configuration file; `undefined`: none is named. */
+  readonly config: string | undefined;
+  readonly ledger: { readonly kind: "file"; readonly path: string } | { readonly kind: "memory" };
+  readonly bus: { readonly kind: "inline" };
+  readonly port: number;
+}
+
+/**
+ * `LANDFALL_CONFIG`, `LANDFALL_LEDGER` (`file:PATH` or `memory:`), `LANDFALL_BUS` (`inline:`) and `PORT`. An empty
+ * variable is one that is not set.
+ * @throws ConfigError with every variable that is wrong
+ */
+export function environment(env: Environment = process.env): Settings {
+  const problems: string[] = [];
+  const config = env.LANDFALL_CONFIG || undefined;
+  const ledgerText = env.LANDFALL_LEDGER || "file:.landfall/ledger.db";
+  const ledger = ledgerOf(ledgerText);
+  if (ledger === undefined) {
+    problems.push(
+      ledgerText.startsWith("firestore:")
+        ? "LANDFALL_LEDGER: `firestore:` is not in this version; use `file:PATH` or `memory:`"
+        : "LANDFALL_LEDGER: write `file:PATH`, e.g. `file:.landfall/ledger.db`, or `memory:`",
+    );
+  }
+  const busText = env.LANDFALL_BUS || "inline:";
+  if (busText !== "inline:") {
+    problems.push(
+      /^pubsub(-pull)?:/.test(busText)
+        ? "LANDFALL_BUS: `pubsub:` and `pubsub-pull:` are not in this version; use `inline:`"
+        : "LANDFALL_BUS: write `inline:`",
+    );
+  }
+  const portText = env.PORT || "8080";
+  const port = /^\d{1,5}$/.test(portText) ? Number(portText) : Number.NaN;
+  if (!(port <= 65_535)) problems.push("PORT: write a number from 0 to 65535");
+  if (ledger === undefined || problems.length > 0) throw new ConfigError(problems);
+  return { config, ledger, bus: { kind: "inline" }, port };
+}
+
+function ledgerOf(text: string): Settings["ledger"] | undefined {
+  if (text === "memory:") return { kind: "memory" };
+  const path = text.startsWith("file:") ? text.slice("file:".length) : "";
+  return path === "" ? undefined : { kind: "file", path };
+}
+
+async function textOf(path: string, read: ((path: string) => string) | undefined): Promise<string> {
+  try {
+    return read === undefined ? await readFile(path, "utf8") : read(path);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
+    throw new ConfigError([`the configuration file ${path} cannot be read${code}`]);
+  }
+}
+
+function resolver(config: Config, sources: TemplateSources): ResolveSecret {
+  return (template) => {
+    const keys = [...textsOf(config)]
+      .filter(({ text }) => text === template)
+      .map(({ path }) => printPath(path));
+    return secretOf(template, keys.join(", ") || "configuration", sources);
+  };
+}
+
+/** Reads files from the disk, and again only when their time, size or inode has changed. */
+function freshFiles(): (path: string) => string {
+  const seen = new Map<string, { readonly stamp: string; readonly text: string }>();
+  return (path) => {
+    const { mtimeNs, size, ino } = statSync(path, { bigint: true });
+    const stamp = `${mtimeNs}/${size}/${ino}`;
+    const known = seen.get(path);
+    if (known?.stamp === stamp) return known.text;
+    const text = readFileSync(path, "utf8");
+    seen.set(path, { stamp, text });
+    return text;
+  };
+}

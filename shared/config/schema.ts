@@ -1,0 +1,97 @@
+import * as z from "zod/mini";
+import { RepositoryGlob } from "../domain/repository-glob.ts";
+import { RegistryConfig } from "../registry/config.ts";
+import { WebhookConfig } from "../sources/config.ts";
+import { targets } from "../targets/index.ts";
+import { Duration } from "./duration.ts";
+
+const Verify = z.strictObject({
+  timeout: described(
+    z.prefault(Duration, "10m"),
+    "How long a rollout may take to prove itself before it has failed, e.g. `10m`.",
+  ),
+  stableFor: described(
+    z.prefault(Duration, "15s"),
+    "How long the same tasks must run before a rollout has succeeded; never less than the target's own window.",
+  ),
+});
+
+const Defaults = z.strictObject({
+  policy: described(
+    z._default(z.enum(["tag", "none"]), "tag"),
+    "How workloads without a label `landfall.policy` follow their image: `tag` (a push of their tag is deployed) or `none`.",
+  ),
+  mode: described(
+    z._default(z.enum(["act", "observe"]), "act"),
+    "For targets without a mode of their own: `act` deploys, `observe` records what it would have deployed.",
+  ),
+  verify: described(z.prefault(Verify, {}), "When a rollout counts as succeeded."),
+  maxParallel: described(
+    z._default(
+      z.int().check(z.minimum(1, "expected 1 or more"), z.maximum(1000, "expected at most 1000")),
+      4,
+    ),
+    "Workloads of one target that may be rolling out at once.",
+  ),
+});
+
+const targetKinds = Object.values(targets).map(({ config }) => config);
+type AnyTargetKind = (typeof targetKinds)[number];
+const TargetConfig = z.discriminatedUnion("kind", targetKinds as [AnyTargetKind, ...AnyTargetKind[]]);
+
+const CallerProof = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: described(z.literal("google-oidc"), "An OIDC token signed by Google, as Cloud Scheduler sends it."),
+    audience: described(filled(), "The token's `aud`, usually the URL of the reconcile function."),
+    email: described(
+      filled(),
+      "The service account that may call, e.g. `scheduler@my-project.iam.gserviceaccount.com`.",
+    ),
+  }),
+  z.strictObject({
+    kind: described(z.literal("bearer"), "A shared token in `Authorization: Bearer …`."),
+    token: described(filled(), "The token, e.g. `${RECONCILE_TOKEN}` or `${file:/secrets/reconcile-token}`."),
+  }),
+]);
+/** One way in which a caller of the reconcile function can prove itself. */
+export type CallerProof = z.infer<typeof CallerProof>;
+
+const Reconcile = z.strictObject({
+  auth: described(
+    z._default(z.array(CallerProof), []),
+    "Who may call the reconcile function; any one proof is enough. Empty: nobody.",
+  ),
+});
+
+/** `landfall.yaml`: exactly the keys that act in this version, durations in ms. */
+export const Config = z.strictObject({
+  follow: described(
+    z.array(RepositoryGlob).check(z.minLength(1, "is empty; name at least one, e.g. `docker.io/acme/*`")),
+    "What Landfall may deploy: repositories with their registry's host; `*` stands for any characters. All else is skipped.",
+  ),
+  webhooks: described(
+    z._default(z.array(WebhookConfig), []),
+    "Who may report pushes, and with which secrets.",
+  ),
+  registries: described(
+    z._default(z.array(RegistryConfig), []),
+    "Credentials and addresses of registries, by exact host. A registry that is not listed is asked without credentials.",
+  ),
+  targets: described(z._default(z.array(TargetConfig), []), "Where workloads run."),
+  defaults: described(z.prefault(Defaults, {}), "What holds where nothing nearer says otherwise."),
+  reconcile: described(z.prefault(Reconcile, {}), "The reconcile function."),
+});
+export type Config = z.infer<typeof Config>;
+
+/** The configuration file's JSON Schema (draft 2020-12), for editors and for `landfall config schema`. */
+export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
+  return z.toJSONSchema(Config, { io: "input", unrepresentable: "any" });
+}
+
+function filled() {
+  return z.string().check(z.minLength(1, "is empty"));
+}
+
+function described<S extends z.ZodMiniType>(schema: S, description: string): S {
+  return schema.check(z.describe(description)) as S;
+}
