@@ -31,24 +31,38 @@ export function toWorkload(target: string, service: SwarmpitService): Workload {
 export function toTask(container: string, task: SwarmpitTask): TaskLook {
   const prefix = `${container}.`;
   const name = task.taskName ?? task.id;
-  const error = task.status?.error ?? undefined;
+  const error = errorOf(task.state ?? "", task.status?.error ?? "");
   const created = Date.parse(task.createdAt ?? "");
   return {
     id: task.id,
     slot: name.startsWith(prefix) ? name.slice(prefix.length) : name,
-    desired: task.desiredState === "running",
+    // `ready`: it waits for its predecessor to stop, or for its restart delay, and is wanted all the same.
+    desired: task.desiredState === "running" || task.desiredState === "ready",
     images: { [container]: imageOf(task.repository) },
     state: stateOf(task.state ?? ""),
-    ...(error === undefined || error === "" ? {} : { error }),
-    ...(isEnvironment(task.state ?? "", error ?? "") ? { environment: true } : {}),
+    ...(error === "" ? {} : { error }),
+    ...(isEnvironment(task.state ?? "", error) ? { environment: true } : {}),
     restarts: 0,
     createdMs: Number.isNaN(created) ? 0 : created,
   };
 }
 
-/** How many tasks the service wants; `undefined` when Swarmpit does not say. */
-export function wantedTasksOf(service: SwarmpitService): number | undefined {
-  return service.replicas ?? service.status?.tasks?.total ?? undefined;
+/**
+ * How many tasks the service wants; `undefined` when Swarmpit does not say. Of a global service it counts the tasks
+ * that are not to stop, so that one which failed and is not restarted would count as not wanted.
+ */
+export function wantedTasksOf(service: SwarmpitService, tasks: readonly TaskLook[]): number | undefined {
+  const total = service.status?.tasks?.total ?? undefined;
+  if (service.replicas !== null && service.replicas !== undefined) return service.replicas;
+  if (total === undefined) return undefined;
+  const newest = new Map<string, TaskLook>();
+  for (const task of tasks) {
+    if (task.createdMs >= (newest.get(task.slot)?.createdMs ?? 0)) newest.set(task.slot, task);
+  }
+  return Math.max(
+    total,
+    [...newest.values()].filter((task) => task.desired || task.state === "failed").length,
+  );
 }
 
 /** Docker's update states. A rollback through Swarmpit is an ordinary update there, so it shows as one. */
@@ -115,6 +129,10 @@ function stateOf(state: string): TaskLook["state"] {
     default:
       return "starting";
   }
+}
+
+function errorOf(state: string, error: string): string {
+  return error === "" && state === "complete" ? "the task ended by itself with exit code 0" : error;
 }
 
 /** Pull, placement and lost nodes: a task that never came to run the image says nothing about the image. */

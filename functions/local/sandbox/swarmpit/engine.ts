@@ -8,7 +8,7 @@ export type Engine = (
   headers: Readonly<Record<string, string>>,
 ) => Promise<EngineAnswer>;
 
-export interface EngineAnswer {
+interface EngineAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly body: string;

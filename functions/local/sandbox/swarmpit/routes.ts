@@ -3,12 +3,12 @@ import { callEngine, type Engine, Refusal } from "./engine.ts";
 import * as operations from "./operations.ts";
 import type { RegistryAccount } from "./registries.ts";
 
-export interface Reply {
+interface Reply {
   readonly status: number;
   readonly body?: unknown;
 }
 type Handler = (call: Call) => Promise<Reply> | Reply;
-export interface Call {
+interface Call {
   readonly authorization: string | undefined;
   readonly parameters: readonly string[];
   readonly query: URLSearchParams;

@@ -33,7 +33,7 @@ export type SwarmpitFault =
   /** The registry lags behind: a redeploy pins this digest. */
   | { readonly kind: "resolve"; readonly digest: string };
 
-export interface SwarmpitRequest {
+interface SwarmpitRequest {
   readonly method: string;
   /** With its query. */
   readonly path: string;
@@ -82,6 +82,10 @@ export async function startSandboxSwarmpit(options: SandboxSwarmpitOptions): Pro
     const kind = pathname.endsWith("/redeploy") ? "redeploy" : "read";
     const fault = pathname.startsWith("/api/") ? faults[kind].shift() : undefined;
     const send = (status: number, text: string, headers: Record<string, string>) => {
+      if (fault?.kind === "lose-answer") {
+        response.destroy();
+        return;
+      }
       entry.status = status;
       response.writeHead(status, headers).end(text);
     };
@@ -110,10 +114,6 @@ export async function startSandboxSwarmpit(options: SandboxSwarmpitOptions): Pro
           digest: fault?.kind === "resolve" ? fault.digest : undefined,
         },
       });
-      if (fault?.kind === "lose-answer") {
-        response.destroy();
-        return;
-      }
       if (reply.body === undefined) return send(reply.status, "", {});
       send(reply.status, JSON.stringify(reply.body), { "content-type": "application/json" });
     } catch (error) {
