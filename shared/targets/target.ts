@@ -15,7 +15,7 @@ export interface Change {
   /** The rollout's number, written with the change where the target fences. */
   readonly seq: number;
   readonly images: Readonly<Record<string, Reference>>;
-  /** The new image's platforms, for a workload whose spec had some; absent: leave the spec's placement alone. */
+  /** The new image's platforms, for a workload whose spec had some; absent or empty: those of the old image are dropped. */
   readonly platforms?: readonly Platform[];
 }
 

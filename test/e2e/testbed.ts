@@ -15,6 +15,11 @@ interface ImageConfig {
   readonly config: { readonly Labels?: Readonly<Record<string, string>> };
 }
 
+interface RegistryAddress {
+  readonly api: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** What a test image does when it runs: by default it runs for ever. */
 export interface ImageBehaviour {
   /** The container's command, run by busybox, e.g. `["sh", "-c", "exit 3"]`. */
@@ -22,6 +27,8 @@ export interface ImageBehaviour {
   readonly labels?: Readonly<Record<string, string>>;
   readonly os?: string;
   readonly architecture?: string;
+  /** The registry that it goes to, default the open one. */
+  readonly on?: "open" | "protected";
 }
 
 /**
@@ -77,25 +84,19 @@ export function testbed() {
     },
 
     /**
-     * Pushes a copy of the base image to the open registry under another name and configuration, over HTTP:
-     * no daemon, a few ms.
+     * Pushes a copy of the base image under another name and configuration, over HTTP: no daemon, a few ms.
      * @param repository path on that registry, e.g. `acme/web`
      */
     async pushImage(repository: string, tag: string, behaviour: ImageBehaviour = {}): Promise<Digest> {
+      const { os = "linux", architecture = "amd64", cmd, labels, on = "open" } = behaviour;
       const [, base = "", baseTag = ""] = /^[^/]+\/(.+):([^:]+)$/.exec(bed.baseImage) ?? [];
-      const api = `http://${bed.registry}/v2`;
+      const from = `http://${bed.registry}/v2/${base}`;
       const manifest = (await (
-        await answered(`${api}/${base}/manifests/${baseTag}`, { headers: { accept: schema2 } })
+        await answered(`${from}/manifests/${baseTag}`, { headers: { accept: schema2 } })
       ).json()) as ImageManifest;
       const config = (await (
-        await answered(`${api}/${base}/blobs/${manifest.config.digest}`)
+        await answered(`${from}/blobs/${manifest.config.digest}`)
       ).json()) as ImageConfig;
-      for (const { digest } of manifest.layers) {
-        await answered(`${api}/${repository}/blobs/uploads/?mount=${digest}&from=${base}`, {
-          method: "POST",
-        });
-      }
-      const { os = "linux", architecture = "amd64", cmd, labels } = behaviour;
       const changed = Buffer.from(
         JSON.stringify({
           ...config,
@@ -108,14 +109,16 @@ export function testbed() {
           },
         }),
       );
-      const upload = await answered(`${api}/${repository}/blobs/uploads/`, { method: "POST" });
-      const location = new URL(upload.headers.get("location") ?? "", api);
-      location.searchParams.set("digest", digestOf(changed));
-      await answered(location.href, { method: "PUT", body: changed });
-      return bed.pushManifest(repository, tag, schema2, {
-        ...manifest,
-        config: { ...manifest.config, size: changed.length, digest: digestOf(changed) },
-      });
+      const to = registryOf(on);
+      for (const { digest } of manifest.layers) {
+        await upload(to, repository, digest, base, async () => {
+          const layer = await answered(`${from}/blobs/${digest}`);
+          return new Uint8Array(await layer.arrayBuffer());
+        });
+      }
+      await upload(to, repository, digestOf(changed), undefined, async () => changed);
+      const renamed = { ...manifest.config, size: changed.length, digest: digestOf(changed) };
+      return bed.pushManifest(repository, tag, schema2, { ...manifest, config: renamed }, on);
     },
 
     /** PUTs a manifest or index as it is. */
@@ -124,11 +127,13 @@ export function testbed() {
       tag: string,
       mediaType: string,
       manifest: object,
+      on: "open" | "protected" = "open",
     ): Promise<Digest> {
+      const { api, headers } = registryOf(on);
       const bytes = Buffer.from(JSON.stringify(manifest));
-      await answered(`http://${bed.registry}/v2/${repository}/manifests/${tag}`, {
+      await answered(`${api}/${repository}/manifests/${tag}`, {
         method: "PUT",
-        headers: { "content-type": mediaType },
+        headers: { ...headers, "content-type": mediaType },
         body: bytes,
       });
       return digestOf(bytes);
@@ -139,6 +144,12 @@ export function testbed() {
       await answered(`http://${bed.registry}/v2/${repository}/manifests/${digest}`, { method: "DELETE" });
     },
   };
+
+  function registryOf(on: "open" | "protected"): RegistryAddress {
+    if (on === "open") return { api: `http://${bed.registry}/v2`, headers: {} };
+    const basic = Buffer.from("landfall:landfall-secret").toString("base64");
+    return { api: `http://${bed.registryAuth}/v2`, headers: { authorization: `Basic ${basic}` } };
+  }
   return bed;
 }
 
@@ -158,6 +169,22 @@ async function answered(url: string, init?: RequestInit): Promise<Response> {
   const response = await fetch(url, { ...init, signal: AbortSignal.timeout(10_000) });
   if (!response.ok) throw new Error(`${init?.method ?? "GET"} ${url}: ${response.status}`);
   return response;
+}
+
+/** Brings a blob to a repository: mounted from another one of the same registry where that works, else sent. */
+async function upload(
+  { api, headers }: RegistryAddress,
+  repository: string,
+  digest: string,
+  from: string | undefined,
+  bytes: () => Promise<Uint8Array<ArrayBuffer>>,
+): Promise<void> {
+  const mount = from === undefined ? "" : `?mount=${digest}&from=${from}`;
+  const begun = await answered(`${api}/${repository}/blobs/uploads/${mount}`, { method: "POST", headers });
+  if (begun.status === 201) return;
+  const location = new URL(begun.headers.get("location") ?? "", api);
+  location.searchParams.set("digest", digest);
+  await answered(location.href, { method: "PUT", headers, body: await bytes() });
 }
 
 function digestOf(bytes: Uint8Array): Digest {

@@ -71,9 +71,9 @@ export function engineClient(connection: EngineConnection): EngineClient {
       if (error instanceof ConfigError) {
         throw new TargetDeniedError(`${target}: ${error.message}`, { cause: error });
       }
-      if (isTlsAlert(error)) {
+      if (isTlsTrouble(error)) {
         throw new TargetDeniedError(
-          `${target}: the engine refused our client certificate (${messageOf(error)}): check \`tls.cert\` and \`tls.key\``,
+          `${target}: TLS with the engine fails (${messageOf(error)}): check \`tls.ca\`, \`tls.cert\` and \`tls.key\``,
           { cause: error },
         );
       }
@@ -83,7 +83,10 @@ export function engineClient(connection: EngineConnection): EngineClient {
 
   async function ping(): Promise<string> {
     const answer = await send("GET", "/_ping").catch((error: unknown) => {
-      throw unavailable(target, error);
+      // TLS 1.3 lets the client speak before its certificate was looked at: the engine hangs up without a word.
+      const hungUp = tls !== undefined && error instanceof HttpError && error.kind === "broken";
+      const advice = "the engine hung up, as it does when it does not trust `tls.cert`";
+      throw unavailable(hungUp ? `${target}: ${advice}` : target, error);
     });
     const offered = headerOf(answer, "api-version");
     if (answer.status === 200 && offered !== undefined && /^\d+\.\d+$/.test(offered)) {
@@ -220,9 +223,10 @@ function denial(target: string, answer: HttpAnswer): TargetDeniedError | undefin
   );
 }
 
-function isTlsAlert(error: unknown): boolean {
+/** OpenSSL's own words: certificate or key cannot be read or do not fit, or the engine sent an alert. */
+function isTlsTrouble(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if ("code" in at && typeof at.code === "string" && /^ERR_SSL_.*ALERT/.test(at.code)) return true;
+    if ("code" in at && typeof at.code === "string" && /^ERR_(?:OSSL|SSL)_/.test(at.code)) return true;
   }
   return false;
 }
