@@ -42,10 +42,10 @@ export async function loadConfig(options: {
 
 /** Looks up every `${…}` of a configuration once. @returns what is missing, by key; empty when all is there */
 export function missingSecrets(loaded: LoadedConfig): readonly string[] {
-  return [...textsOf(loaded.config)].flatMap(({ text }) => {
-    if (!text.includes("${")) return [];
+  const templates = [...textsOf(loaded.config)].map(({ text }) => text).filter((text) => text.includes("${"));
+  return [...new Set(templates)].flatMap((template) => {
     try {
-      loaded.secret(text)();
+      loaded.secret(template)();
       return [];
     } catch (error) {
       if (error instanceof ConfigError) return error.problems;

@@ -17,7 +17,7 @@ const maxAliases = 100;
 const sentences: Partial<Record<ErrorCode, string>> = {
   BAD_ALIAS: "`*` starts an alias here; put text that starts with `*` in quotes",
   BAD_DQ_ESCAPE: "there is an unknown escape after `\\`; use single quotes, or `\\\\` for one backslash",
-  BAD_INDENT: "the indentation does not fit the lines around it",
+  BAD_INDENT: "the indentation does not fit the lines around it, or a bracket above is not closed",
   BAD_SCALAR_START: "text cannot start with this character; put it in quotes",
   BLOCK_AS_IMPLICIT_KEY: "there is a `: ` where a value is already given; put the text in quotes",
   DUPLICATE_KEY: "this key stands twice in the same mapping; keep one",
@@ -55,9 +55,11 @@ export async function readYaml(text: string): Promise<YamlFile> {
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: maxAliases });
+    // Refuses what contains itself: it has no end for anyone who walks it.
+    JSON.stringify(value);
   } catch {
     throw new ConfigError([
-      `an alias (\`*name\`) names no anchor before it, or aliases are used more than ${maxAliases} times`,
+      `an alias (\`*name\`) names no anchor before it or stands within its own, or aliases are used more than ${maxAliases} times`,
     ]);
   }
 
