@@ -119,11 +119,15 @@ export function pathOf(repository: Repository): string {
   return repository.slice(repository.indexOf("/") + 1);
 }
 
-/** Prints a name the way `docker service inspect` shows it: Docker Hub's host, and `library/`, are left away. */
+/**
+ * Prints a name the way `docker service inspect` shows it: Docker Hub's host is left away, and so is `library/` before
+ * a single component. A name that would then be read as another one keeps both, e.g. `docker.io/localhost/web`.
+ */
 export function familiarName(repository: Repository): string {
   if (hostOf(repository) !== "docker.io") return repository;
-  const path = pathOf(repository);
-  return path.startsWith("library/") ? path.slice("library/".length) : path;
+  const short = pathOf(repository).replace(/^library\/(?=[^/]+$)/, "");
+  const read = parseReference(short);
+  return read.kind === "reference" && read.reference.repository === repository ? short : repository;
 }
 
 function invalid(reason: string): { kind: "invalid"; reason: string } {
