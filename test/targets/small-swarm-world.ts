@@ -10,6 +10,7 @@ import { type ManualClock, manualClock } from "../doubles/manual-clock.ts";
 export interface SmallSwarmWorld {
   readonly swarm: SmallSwarm;
   readonly clock: ManualClock;
+  readonly content: FetchContent;
   publish(
     tag: string,
     behaviour: "runs" | "exits" | "gone",
@@ -46,6 +47,7 @@ export function smallSwarmWorld(): SmallSwarmWorld {
   const world: SmallSwarmWorld = {
     swarm,
     clock,
+    content,
     async publish(tag, behaviour, platform) {
       const config = store({
         os: "linux",
