@@ -28,7 +28,7 @@ export async function answered(
 }
 
 /** 503 where the same request can succeed later, else 500. The error's own words stay in the log. */
-export function answerTo(error: unknown): Answer {
+function answerTo(error: unknown): Answer {
   return error instanceof LandfallError && error.retryable
     ? unavailable("not available now, try again")
     : { status: 500, body: { error: "internal error, see the log" } };
@@ -39,7 +39,7 @@ export function unavailable(error: string): Answer {
 }
 
 /** One line, with the stack where the error is none of ours. */
-export function logError(log: Log, error: unknown): void {
+function logError(log: Log, error: unknown): void {
   const own = error instanceof LandfallError;
   log.write("error", messageOf(error), {
     code: own ? error.code : "UNEXPECTED",

@@ -1,10 +1,10 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
-import { sourceNames } from "../shared/domain/push.ts";
-import { type Delivery, type Receipt, type ReceiveDeps, receive } from "../shared/flows/receive.ts";
+import { type Receipt, type ReceiveDeps, receive } from "../shared/flows/receive.ts";
 import { jsonLog, type Log } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
 import type { Answer } from "./answer.ts";
 import { answered, unavailable } from "./boundary.ts";
+import { hideHookPaths, hookOf, isHook } from "./hook-path.ts";
 import { type BodyLimits, ownBodies, readBody } from "./request-body.ts";
 
 export interface WebhookOptions extends BodyLimits {
@@ -12,48 +12,32 @@ export interface WebhookOptions extends BodyLimits {
   readonly log: Log;
 }
 
-const hooksPath = "/hooks";
 const defaults: WebhookOptions = {
   maxBodyBytes: 2 * 1024 * 1024,
   bodyDeadlineMs: 10_000,
   log: jsonLog(),
 };
 
-/** `POST /hooks/{source}/{secret}`: a registry reports that a tag moved. */
+/**
+ * `POST /hooks/{source}/{secret}`, `/hooks/{source}` where the source signs, `/hooks/{secret}` for Docker Hub, each
+ * with or without a slash at its end: a registry reports that a tag moved.
+ */
 export function createWebhook(
   deps: () => ReceiveDeps | Promise<ReceiveDeps>,
   options: Partial<WebhookOptions> = {},
 ): HttpFunction {
   const { log, ...limits } = { ...defaults, ...options };
-  ownBodies((url) => url.startsWith(hooksPath));
+  ownBodies(isHook);
+  hideHookPaths();
   return (request, response) =>
     answered(request, response, log, async () => {
-      const path = request.url.split("?", 1)[0] ?? "";
-      if (path === "/health") return health(request.method);
-      const hook = readHook(path);
+      if (/^\/health(?:\?|$)/.test(request.url)) return health(request.method);
+      const hook = hookOf(request);
       if (hook === undefined) return notFound;
       const { method, headers } = request;
       const delivery = { ...hook, method, headers, readBody: () => readBody(request, limits) };
       return reply(await receive(await deps(), delivery));
     });
-}
-
-/** `/hooks/{source}/{secret}`, `/hooks/{source}`, and `/hooks/{secret}` for Docker Hub; a trailing slash is allowed. */
-function readHook(path: string): Pick<Delivery, "source" | "secret"> | undefined {
-  const [, first, second] = /^\/hooks\/([^/]+)(?:\/([^/]+))?\/?$/.exec(path) ?? [];
-  if (first === undefined) return undefined;
-  if (second !== undefined) return { source: decoded(first), secret: decoded(second) };
-  return sourceNames.some((name) => name === first)
-    ? { source: first }
-    : { source: "dockerhub", secret: decoded(first) };
-}
-
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
 }
 
 function reply(receipt: Receipt): Answer | undefined {

@@ -8,7 +8,7 @@ const Delivery = z.object({
   push_data: z.object({
     tag: z.string(),
     pusher: OptionalText,
-    pushed_at: z.unknown(),
+    pushed_at: z.optional(z.unknown()),
     media_type: OptionalText,
   }),
 });
