@@ -1,0 +1,9 @@
+import type { Command } from "../command.ts";
+import { configCheck } from "./config-check.ts";
+import { configSchema } from "./config-schema.ts";
+import { explain } from "./explain.ts";
+import { ledger } from "./ledger.ts";
+import { status } from "./status.ts";
+
+/** Every command, in the order of the help. */
+export const commands: readonly Command[] = [status, explain, ledger, configCheck, configSchema];

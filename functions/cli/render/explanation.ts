@@ -1,0 +1,167 @@
+import type { Verdict } from "../../../shared/ledger/ledger.ts";
+import type { Explained } from "../explanation.ts";
+import type { EventView, WorkloadView } from "../history.ts";
+import { renderRollout, renderRollouts } from "./rollouts.ts";
+import { renderStatus } from "./status.ts";
+import { columns, indented, oneLine, table } from "./table.ts";
+import { ago, instant } from "./time.ts";
+import { explainOutcome, explainVerdict, imageOf, shortDigest, shortImage } from "./words.ts";
+
+const maxOtherTags = 10;
+
+/** What was heard, what the registry said, what was decided and what came of it, for a person. */
+export function renderExplanation(explained: Explained, nowMs: number): string {
+  switch (explained.kind) {
+    case "image":
+      return joined(renderImage(explained, nowMs));
+    case "workload":
+      return joined(renderWorkload(explained, nowMs));
+    case "event":
+      return joined([
+        renderEvent(explained.event, nowMs),
+        ...explained.rollouts.map(
+          (rollout) => `${rollout.workload}\n${indented(renderRollout(rollout, nowMs), "  ")}`,
+        ),
+      ]);
+    default:
+      return explained satisfies never;
+  }
+}
+
+function renderImage(image: Explained & { kind: "image" }, nowMs: number): readonly string[] {
+  const name = image.tag === undefined ? image.repository : `${image.repository}:${image.tag}`;
+  return [
+    name,
+    ...image.refs.map(
+      ({ tag, digest, generation, observedMs, earlier }) =>
+        `The registry: ${tag} is ${shortDigest(digest)}${observedMs === undefined ? "" : `, seen ${ago(observedMs, nowMs)}`}; change number ${generation}${
+          earlier.length === 0 ? "" : `, before it ${earlier.slice(0, 3).map(shortDigest).join(", ")}`
+        }.`,
+    ),
+    ...(image.events.length === 0
+      ? [neverHeard(name, image.meant)]
+      : image.events.map((event) => renderEvent(event, nowMs))),
+    ...(image.rollouts.length === 0
+      ? []
+      : [`Rollouts\n${indented(renderRollouts(image.rollouts, nowMs), "  ")}`]),
+    ...(image.workloads.length === 0
+      ? []
+      : [
+          `Workloads that Landfall deployed ${image.repository} to\n${indented(renderStatus(image.workloads, nowMs), "  ")}`,
+        ]),
+    ...nearMisses(image, nowMs),
+  ];
+}
+
+function renderWorkload(
+  { address, workload, rollouts, events }: Explained & { kind: "workload" },
+  nowMs: number,
+): readonly string[] {
+  const details = workload === undefined ? "" : facts(workload, nowMs);
+  return [
+    workload === undefined
+      ? `${address}\n\nLandfall has rolled nothing out there.`
+      : renderStatus([workload], nowMs),
+    ...(details === "" ? [] : [details]),
+    ...rollouts.map((rollout) => renderRollout(rollout, nowMs)),
+    ...(events.length === 0
+      ? ["No push that is on record concerned it."]
+      : events.map((event) =>
+          renderEvent(
+            { ...event, verdicts: event.verdicts.filter((each) => each.workload === address) },
+            nowMs,
+          ),
+        )),
+  ];
+}
+
+function renderEvent(event: EventView, nowMs: number): string {
+  const { push, state, outcome, detail, digest, verdicts, more, dueMs, looks } = event;
+  const by = push?.pusher === undefined ? "" : ` by ${push.pusher}`;
+  const explained = outcome === undefined ? undefined : explainOutcome(outcome);
+  const lines = [
+    `${ago(event.heardMs, nowMs)} (${instant(event.heardMs)}): ${imageOf(push)} ${push?.source === "sweep" ? "looked at again" : `pushed${by}`}`,
+    `  event    ${event.id}, ${push === undefined ? "" : `from ${push.source}, `}${state}${
+      dueMs === undefined ? "" : `, looked at again ${ago(dueMs, nowMs)}`
+    }${looks === 0 ? "" : `, asked ${looks + 1} times`}`,
+    ...(digest === undefined ? [] : [`  registry ${shortDigest(digest)}`]),
+    ...(explained === undefined
+      ? []
+      : [`  outcome  ${[explained.sentence, explained.next].filter((part) => part !== "").join(" ")}`]),
+    ...(detail === undefined ? [] : [`  detail   ${shortDigests(detail)}`]),
+  ].map((line) => `${/^ */.exec(line)?.[0] ?? ""}${oneLine(line)}`);
+  if (verdicts.length > 0) lines.push(indented(renderVerdicts(verdicts), "  "));
+  else if (outcome === "observed") lines.push("  No workload of any target runs this image.");
+  if (more > 0) lines.push(`  ... and ${more} more that are not kept.`);
+  return lines.join("\n");
+}
+
+function renderVerdicts(verdicts: readonly Verdict[]): string {
+  return table(
+    ["WORKLOAD", "VERDICT", "WHY"],
+    verdicts.map((verdict) => {
+      const { sentence, next } = explainVerdict(verdict);
+      return [
+        verdict.workload,
+        verdict.reason ?? verdict.kind,
+        shortDigests(next === "" ? sentence : `${sentence} ${next}`),
+      ];
+    }),
+  );
+}
+
+function facts({ deployed, lastGood, baseline, holds }: WorkloadView, nowMs: number): string {
+  const images = (references: Readonly<Record<string, string>> | undefined) =>
+    references === undefined ? [] : [Object.values(references).map(shortImage).join(" ")];
+  return columns(
+    [
+      ...(deployed === undefined ? [] : [["deployed", Object.values(deployed).map(shortDigest).join(" ")]]),
+      ...images(lastGood).map((image) => ["last good", image]),
+      ...images(baseline).map((image) => ["before Landfall", image]),
+      ...holds.map(({ digest, reason, sinceMs }) => [
+        "held",
+        `${shortDigest(digest)} since ${ago(sinceMs, nowMs)}: ${reason}`,
+      ]),
+    ],
+    "",
+  );
+}
+
+function nearMisses(
+  { otherTags, alike, repository }: Explained & { kind: "image" },
+  nowMs: number,
+): readonly string[] {
+  const shown = otherTags.slice(0, maxOtherTags).map(({ tag, heardMs }) => [tag, ago(heardMs, nowMs)]);
+  const rest = otherTags.length - shown.length;
+  return [
+    ...(shown.length === 0
+      ? []
+      : [
+          `Other tags of ${repository} that were heard\n${columns(shown, "  ")}${rest > 0 ? `\n  ... and ${rest} more` : ""}`,
+        ]),
+    ...(alike.length === 0
+      ? []
+      : [
+          `Repositories of the same name elsewhere\n${columns(
+            alike.map((each) => [each]),
+            "  ",
+          )}`,
+        ]),
+  ];
+}
+
+function neverHeard(name: string, meant: string | undefined): string {
+  return [
+    `No push of ${name} is on record.${meant === undefined ? "" : ` Did you mean \`${meant}\`?`}`,
+    "If it was pushed: check that the registry's webhook points here and was delivered, that its secret is one of `webhooks`,",
+    "and that the name and the tag are spelled as they were pushed (tags are case-sensitive).",
+  ].join("\n");
+}
+
+function shortDigests(text: string): string {
+  return text.replace(/sha256:([0-9a-f]{12})[0-9a-f]{52}/g, "$1");
+}
+
+function joined(parts: readonly string[]): string {
+  return parts.join("\n\n");
+}

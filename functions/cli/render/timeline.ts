@@ -1,0 +1,45 @@
+import type { EventView, RolloutView } from "../history.ts";
+import { noteOf } from "./rollouts.ts";
+import { table } from "./table.ts";
+import { ago, instant } from "./time.ts";
+import { imageOf, wantedText } from "./words.ts";
+
+/** Events and rollouts in one list, newest first; what an event led to stands above it. */
+export function renderTimeline(
+  events: readonly EventView[],
+  rollouts: readonly RolloutView[],
+  nowMs: number,
+): string {
+  const rows = [
+    ...rollouts.map((rollout) => ({ atMs: rollout.times.planned, cells: rolloutCells(rollout, nowMs) })),
+    ...events.map((event) => ({ atMs: event.heardMs, cells: eventCells(event) })),
+  ].toSorted((left, right) => right.atMs - left.atMs);
+  return table(
+    ["TIME", "", "WHAT", "STATE", "SUBJECT", "RESULT", "EVENT"],
+    rows.map(({ atMs, cells }) => [instant(atMs), ago(atMs, nowMs), ...cells]),
+  );
+}
+
+function rolloutCells(rollout: RolloutView, nowMs: number): readonly string[] {
+  const { workload, seq, state, to, cause } = rollout;
+  const note = noteOf(rollout, nowMs);
+  return [
+    `rollout ${seq}`,
+    state,
+    workload,
+    note === "" ? wantedText(to) : `${wantedText(to)}: ${note}`,
+    cause.event,
+  ];
+}
+
+function eventCells({ id, push, state, outcome, verdicts, more }: EventView): readonly string[] {
+  const planned = verdicts.filter(({ kind }) => kind === "planned").length;
+  const counts = verdicts.length + more === 0 ? "" : `: ${planned} of ${verdicts.length + more} planned`;
+  return [
+    push === undefined ? "message" : push.source === "sweep" ? "sweep" : "push",
+    state,
+    imageOf(push),
+    `${outcome ?? "-"}${counts}`,
+    id,
+  ];
+}
