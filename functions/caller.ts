@@ -25,7 +25,7 @@ const refusals = [
   "wrong-email",
   "email-not-verified",
 ] as const;
-export type Refusal = (typeof refusals)[number];
+type Refusal = (typeof refusals)[number];
 
 export type CallerVerdict =
   /** `by`: the service account's address, or `bearer token`. */

@@ -3,7 +3,7 @@ import type { Environment } from "../../shared/config/load.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
 
 /** An option beyond those that every command has. */
-export interface CommandOption {
+interface CommandOption {
   readonly type: "string" | "boolean";
   /** What stands for the value in the help, e.g. `N`. */
   readonly value?: string;

@@ -14,7 +14,7 @@ import {
 } from "./history.ts";
 
 /** Another tag of the repository that was heard. */
-export interface OtherTag {
+interface OtherTag {
   readonly tag: string;
   readonly heardMs: number;
   readonly event: string;

@@ -87,7 +87,7 @@ export const skipReasons = {
 
 export type SkipReason = keyof typeof skipReasons;
 
-export function isSkipReason(name: string): name is SkipReason {
+function isSkipReason(name: string): name is SkipReason {
   return Object.hasOwn(skipReasons, name);
 }
 

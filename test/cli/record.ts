@@ -9,7 +9,6 @@ import { refId, rolloutId } from "../../shared/ledger/ledger.ts";
 /** Where all times of these tests are counted from. */
 export const startMs = Date.UTC(2026, 10, 22, 2, 0, 0);
 export const web: Repository = "docker.io/acme/web";
-export const api: Repository = "docker.io/acme/api";
 
 export function digest(letter: string): Digest {
   return `sha256:${letter.repeat(64)}`;

@@ -11,7 +11,7 @@ export function renderStatus(workloads: readonly WorkloadView[], nowMs: number):
 }
 
 /** The state of a workload's open rollout, else of its newest one; `-` before the first. */
-export function stateOf({ open, newest }: WorkloadView): string {
+function stateOf({ open, newest }: WorkloadView): string {
   return open?.state ?? newest?.state ?? "-";
 }
 
