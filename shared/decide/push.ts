@@ -1,6 +1,6 @@
 import type { SkipReason } from "../domain/reasons.ts";
 import { type Digest, hostOf, type Repository } from "../domain/reference.ts";
-import type { Wanted, WantedContainer } from "../domain/rollout.ts";
+import type { Wanted } from "../domain/rollout.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 
 /** A tag as it was just observed: what every container that follows it is to run. */
@@ -48,8 +48,10 @@ export function decidePush(seen: Observed, workload: Workload, known: Known, rul
   const standing = standingReason(seen, workload, known);
   if (standing !== undefined) return standing;
 
-  const wanted: WantedContainer = { ...seen };
-  const to: Wanted = Object.fromEntries(followers.map((container) => [container.name, wanted]));
+  const all = follows(seen, workload);
+  const to: Wanted = Object.fromEntries(
+    Object.entries(all).filter(([name]) => followers.some((container) => container.name === name)),
+  );
   const names = followers.map((container) => container.name);
   if (known.open !== undefined) {
     const open = known.open;
@@ -68,6 +70,14 @@ export function decidePush(seen: Observed, workload: Workload, known: Known, rul
     return { kind: "skip", reason: "changed-outside", detail: `it runs ${changed.image} since then` };
   }
   return observed(rules, { kind: "roll-out", to });
+}
+
+/** The containers that follow the tag by name alone, with what it wants of them. */
+export function follows({ repository, tag, digest, generation }: Observed, workload: Workload): Wanted {
+  const names = workload.containers.flatMap(({ name, reference }) =>
+    reference?.repository === repository && reference.tag === tag ? [name] : [],
+  );
+  return Object.fromEntries(names.map((name) => [name, { repository, tag, digest, generation }]));
 }
 
 /** Whether a plan still fits the workload as it is now: the same names and tags, not paused, not opted out. */

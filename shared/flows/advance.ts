@@ -9,6 +9,7 @@ import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
 import { finish } from "./finish.ts";
 import { freeAtMs, holds, newLease } from "./lease.ts";
 import { registryReason } from "./observe.ts";
+import { isItsTurn, wakeNext } from "./places.ts";
 import { plannedDueMs, type Ticket } from "./plan.ts";
 import { save } from "./save.ts";
 import { verify } from "./verify.ts";
@@ -70,13 +71,13 @@ async function load(deps: FlowDeps, id: WorkloadId, seq: number): Promise<Ticket
 
 /** Takes the right to write, unless somebody has it or the target is busy: whoever ends a rollout there wakes it. */
 async function claim(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ticket | undefined> {
-  const { open } = ticket;
+  const { open, document } = ticket;
   const nowMs = await deps.ledger.clock();
   if (freeAtMs(open.lease, at.target.capabilities.fences) > nowMs) return undefined;
-  if (open.state === "planned" && (await deps.ledger.underWay(at.target.name)) >= deps.maxParallel)
-    return undefined;
+  if ((open.retryMs ?? 0) > nowMs) return undefined;
+  if (open.state === "planned" && !(await isItsTurn(deps, at.target.name, document.id))) return undefined;
   const lease = newLease(deps, nowMs);
-  const { note: _, ...rest } = open;
+  const { note: _note, retryMs: _retryMs, ...rest } = open;
   return save(deps, "workload.claim", ticket, {
     ...rest,
     state: "applying",
@@ -300,7 +301,7 @@ async function giveWay(
   if (waiting === undefined) return undefined;
   for (let pauseMs = 100; pauseMs < leftMs(budget, deps.clock); pauseMs *= 2) {
     await deps.clock.sleep(pauseMs * (0.5 + deps.random()));
-    if ((await deps.ledger.underWay(target)) < deps.maxParallel) return waiting;
+    if (await isItsTurn(deps, target, waiting.document.id)) return waiting;
   }
   return undefined;
 }
@@ -312,7 +313,9 @@ async function retreat(deps: FlowDeps, ticket: Ticket, message: string): Promise
     workload: ticket.document.id,
     seq: ticket.open.seq,
   });
-  await stepBack(deps, ticket, message, pauseMs);
+  if ((await stepBack(deps, ticket, message, pauseMs, true)) !== undefined) {
+    await wakeNext(deps, ticket.document.value.target);
+  }
   return undefined;
 }
 
@@ -321,10 +324,12 @@ async function stepBack(
   ticket: Ticket,
   note: string,
   pauseMs: number,
+  retry = false,
 ): Promise<Ticket | undefined> {
-  const nowMs = await deps.ledger.clock();
+  const dueMs = (await deps.ledger.clock()) + pauseMs;
   const { lease: _, ...rest } = ticket.open;
-  return save(deps, "workload.yield", ticket, { ...rest, state: "planned", note, dueMs: nowMs + pauseMs });
+  const until = retry ? { retryMs: dueMs } : {};
+  return save(deps, "workload.yield", ticket, { ...rest, state: "planned", note, dueMs, ...until });
 }
 
 /** Without a fence a second write could start every task twice: leave it alone until the first has surely ended. */

@@ -3,6 +3,7 @@ import { printReference } from "../domain/reference.ts";
 import { type Blame, type FinalState, type Wanted, wantedReference } from "../domain/rollout.ts";
 import type { WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
+import { wakeNext } from "./places.ts";
 import { closing, type Ticket } from "./plan.ts";
 import { record } from "./record.ts";
 import { letGo } from "./save.ts";
@@ -41,16 +42,7 @@ export async function finish(deps: FlowDeps, ticket: Ticket, end: End): Promise<
     seq: open.seq,
     tookMs: took,
   });
-  await wakeNext(deps, document.value.target, nowMs);
-}
-
-/** A place on the target is free: the workload that has waited longest takes it. */
-async function wakeNext(deps: FlowDeps, target: string, nowMs: number): Promise<void> {
-  const waiting = await deps.ledger.planned(target, 4);
-  const next = waiting.find(({ value }) => (value.open?.lease?.untilMs ?? 0) <= nowMs)?.value;
-  if (next?.open === undefined) return;
-  const message = { kind: "continue", workload: next.workload, seq: next.open.seq } as const;
-  await deps.recorder.step("bus.continue", () => deps.bus.publish([message]));
+  await wakeNext(deps, document.value.target);
 }
 
 function consequences(

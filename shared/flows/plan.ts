@@ -1,4 +1,4 @@
-import { decidePush, type Known, type Observed } from "../decide/push.ts";
+import { decidePush, follows, type Known, type Observed } from "../decide/push.ts";
 import type { Cause, Rollout, Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import {
@@ -55,14 +55,26 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
   if (unknown.kind === "skip" && unknown.reason !== "already-running")
     return skip(unknown.reason, unknown.detail);
 
+  // What was listed may be older than the record: a decision to leave things as they are is made on a fresh read.
+  let fresh: Workload | undefined;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const stored = await deps.ledger.get("workloads", workload.id);
-    const decision = decidePush(seen, workload, knownOf(stored?.value), rules);
+    if (attempt > 0) {
+      fresh = await deps.recorder.step("target.get", () => request.at.target.get(workload.name));
+      if (fresh === undefined) return skip("gone");
+    }
+    const decision = decidePush(seen, fresh ?? workload, knownOf(stored?.value), rules);
     switch (decision.kind) {
       case "unrelated":
         return undefined;
-      case "skip":
+      case "skip": {
+        const standing = decision.reason === "already-running" ? follows(seen, fresh ?? workload) : {};
+        const isNews = Object.keys(standing).some((name) => isNewTo(stored?.value, name, seen));
+        if (decision.reason !== "changed-outside" && !isNews) return skip(decision.reason, decision.detail);
+        if (fresh === undefined) continue;
+        if (isNews && (await note(deps, workload, stored, standing)) === "conflict") continue;
         return skip(decision.reason, decision.detail);
+      }
       case "join":
         return {
           verdict: { workload: workload.id, kind: "joined", seq: decision.seq },
@@ -71,7 +83,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       case "roll-out": {
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
-        const ticket = await write(deps, request, stored, decision.to);
+        const ticket = await write(deps, { ...request, workload: fresh ?? workload }, stored, decision.to);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
       }
@@ -80,6 +92,31 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
     }
   }
   return { verdict: { workload: workload.id, kind: "waiting", reason: "contended" } };
+}
+
+/** Whether a plan of a lower generation could still slip in behind this observation. */
+function isNewTo(document: WorkloadDocument | undefined, name: string, seen: Observed): boolean {
+  const wanted = document?.wanted[name];
+  const same = wanted?.repository === seen.repository && wanted.tag === seen.tag;
+  return seen.generation > 1 && (!same || wanted.generation < seen.generation);
+}
+
+/** Puts an observation that asks for nothing on record, so that a late plan of an older one is refused. */
+async function note(
+  deps: FlowDeps,
+  workload: Workload,
+  stored: Stored<"workloads"> | undefined,
+  standing: Wanted,
+): Promise<"written" | "conflict"> {
+  const before = stored?.value ?? newDocument(workload);
+  const value = { ...before, wanted: { ...before.wanted, ...standing } };
+  const expect = stored?.rev ?? 0;
+  return record(deps, "workload.note", [{ collection: "workloads", id: workload.id, expect, value }]);
+}
+
+function newDocument(workload: Workload): WorkloadDocument {
+  const { id, target, name } = workload;
+  return { workload: id, target, name, seq: 0, wanted: {}, holds: [] };
 }
 
 async function write(
@@ -115,7 +152,7 @@ async function write(
     ...(isDisputed(before?.open) ? { disputed: true } : {}),
   };
   const value: WorkloadDocument = {
-    ...(before ?? { workload: workload.id, target: workload.target, name: workload.name, holds: [] }),
+    ...(before ?? newDocument(workload)),
     seq,
     wanted: { ...before?.wanted, ...to },
     baseline: before?.baseline ?? from,

@@ -12,6 +12,7 @@ export const faultPoints = [
   "event.record",
   "event.claim",
   "workload.plan",
+  "workload.note",
   "workload.claim",
   "workload.correct",
   "workload.yield",

@@ -59,6 +59,8 @@ export interface OpenRollout {
   readonly disputed?: boolean;
   /** Why it waits, for a person. */
   readonly note?: string;
+  /** The target could not be written to: it takes nobody's place on the target until then. */
+  readonly retryMs?: number;
   readonly dueMs: number;
 }
 

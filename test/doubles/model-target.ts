@@ -1,0 +1,180 @@
+import { type Digest, parseReference, printReference } from "../../shared/domain/reference.ts";
+import type { Workload } from "../../shared/domain/workload.ts";
+import type {
+  Capabilities,
+  Change,
+  Look,
+  Target,
+  TaskLook,
+  WriteOutcome,
+} from "../../shared/targets/target.ts";
+
+/** A write that the model took. */
+export interface ModelWrite {
+  readonly workload: string;
+  readonly seq: number;
+  readonly image: string;
+  /** Whether tasks were replaced for it. */
+  readonly restarted: boolean;
+}
+
+interface Service {
+  version: number;
+  image: string;
+  fence: number;
+  tasks: TaskLook[];
+  readonly labels: Record<string, string>;
+  readonly containerLabels: Record<string, string>;
+  readonly count: number;
+}
+
+export interface ModelTarget extends Target {
+  readonly writes: readonly ModelWrite[];
+  create(name: string, image: string, options?: ModelService): void;
+  /** Somebody else changes something that replaces no task. */
+  touch(name: string): void;
+  remove(name: string): void;
+  imageOf(name: string): string | undefined;
+  /** Everything but what a rollout is there to change. */
+  rest(name: string): unknown;
+}
+
+export interface ModelService {
+  readonly tasks?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly containerLabels?: Readonly<Record<string, string>>;
+}
+
+export interface ModelTargetOptions {
+  /** What an image does when it is run; default it runs. */
+  readonly behaviour?: (digest: Digest | undefined) => "runs" | "exits" | "gone";
+  readonly now?: () => number;
+}
+
+const keptTasks = 12;
+const capabilities: Capabilities = { pins: true, fences: true };
+
+/**
+ * A target at the speed of memory, for properties that need thousands of runs: versions, a fence, tasks that are
+ * replaced at once. It passes the target contract; everything slower is the small swarm's business.
+ */
+export function modelTarget(name: string, options: ModelTargetOptions = {}): ModelTarget {
+  const { behaviour = () => "runs", now = () => 0 } = options;
+  const services = new Map<string, Service>();
+  const writes: ModelWrite[] = [];
+  let tasks = 0;
+
+  function digestOf(image: string): Digest | undefined {
+    const parsed = parseReference(image);
+    return parsed.kind === "reference" ? parsed.reference.digest : undefined;
+  }
+
+  function start(service: string, image: string, count: number): TaskLook[] {
+    const does = behaviour(digestOf(image));
+    return Array.from({ length: count }, (_, slot) => ({
+      id: `task-${++tasks}`,
+      slot: String(slot + 1),
+      desired: true,
+      images: { [service]: image },
+      state: does === "runs" ? "running" : "failed",
+      ...(does === "exits" ? { error: "task: non-zero exit (3)" } : {}),
+      ...(does === "gone" ? { error: `No such image: ${image}`, environment: true } : {}),
+      restarts: 0,
+      createdMs: now() + tasks / 1000,
+    }));
+  }
+
+  function read(service: string): Workload | undefined {
+    const found = services.get(service);
+    if (found === undefined) return undefined;
+    const parsed = parseReference(found.image);
+    const settings = Object.entries(found.labels).flatMap(([key, value]) =>
+      key.startsWith("landfall.") ? [[key.slice("landfall.".length), value]] : [],
+    );
+    return {
+      id: `${name}/${service}`,
+      target: name,
+      name: service,
+      version: String(found.version),
+      containers: [
+        {
+          name: service,
+          image: found.image,
+          ...(parsed.kind === "reference" ? { reference: parsed.reference } : {}),
+        },
+      ],
+      settings: Object.fromEntries(settings),
+      misplacedSettings: Object.keys(found.containerLabels).filter((key) => key.startsWith("landfall.")),
+      fence: found.fence,
+      raw: undefined,
+    };
+  }
+
+  function look(service: string): Look | undefined {
+    const workload = read(service);
+    const found = services.get(service);
+    if (workload === undefined || found === undefined) return undefined;
+    const failed = found.tasks.some((task) => task.desired && task.state === "failed");
+    return {
+      workload,
+      update: found.fence === 0 ? "none" : failed ? "paused" : "completed",
+      ...(failed ? { message: "update paused due to failure or early termination of task" } : {}),
+      tasks: found.tasks,
+      wantedTasks: found.count,
+      windowMs: 1,
+    };
+  }
+
+  function update(workload: Workload, change: Change): WriteOutcome {
+    const found = services.get(workload.name);
+    if (found === undefined) return { kind: "gone" };
+    if (workload.version !== String(found.version)) return { kind: "conflict" };
+    const wanted = change.images[workload.name];
+    const image = wanted === undefined ? found.image : printReference(wanted);
+    const restarted = digestOf(image) !== digestOf(found.image);
+    writes.push({ workload: workload.id, seq: change.seq, image, restarted });
+    found.version++;
+    found.fence = change.seq;
+    if (restarted) {
+      found.image = image;
+      const old = found.tasks.map((task) => ({ ...task, desired: false }));
+      found.tasks = [...start(workload.name, image, found.count), ...old].slice(0, keptTasks);
+    }
+    return { kind: "accepted" };
+  }
+
+  return {
+    name,
+    kind: "model",
+    capabilities,
+    writes,
+    list: async () => [...services.keys()].flatMap((service) => read(service) ?? []),
+    get: async (service) => read(service),
+    look: async (service) => look(service),
+    update: async (workload, change) => update(workload, change),
+    platforms: async () => [],
+    close: async () => {},
+    create: (service, image, { tasks: count = 1, labels = {}, containerLabels = {} } = {}) => {
+      const running = start(service, image, count);
+      services.set(service, {
+        version: 1,
+        image,
+        fence: 0,
+        tasks: running,
+        labels: { ...labels },
+        containerLabels,
+        count,
+      });
+    },
+    touch: (service) => {
+      const found = services.get(service);
+      if (found !== undefined) found.version++;
+    },
+    remove: (service) => services.delete(service),
+    imageOf: (service) => services.get(service)?.image,
+    rest: (service) => {
+      const { labels, containerLabels, count } = services.get(service) ?? {};
+      return { labels, containerLabels, count };
+    },
+  };
+}

@@ -1,0 +1,216 @@
+import { createHash } from "node:crypto";
+import type { Message } from "../../shared/bus/bus.ts";
+import type { Clock } from "../../shared/clock.ts";
+import type { Digest } from "../../shared/domain/reference.ts";
+import type { FlowDeps } from "../../shared/flows/deps.ts";
+import { newBudget } from "../../shared/flows/deps.ts";
+import { type FaultPoint, plainRecorder, type Recorder } from "../../shared/flows/recorder.ts";
+import { sweep } from "../../shared/flows/sweep.ts";
+import { take } from "../../shared/flows/take.ts";
+import { embeddedLedger } from "../../shared/ledger/embedded.ts";
+import type { Ledger } from "../../shared/ledger/ledger.ts";
+import { silentLog } from "../../shared/log.ts";
+import { type ModelTarget, modelTarget } from "../doubles/model-target.ts";
+
+export const repository = "docker.io/acme/web";
+export const tag = "v1";
+
+/** A digest that a letter stands for; capitals stand for images that exit at once. */
+export function digestOf(letter: string): Digest {
+  return `sha256:${createHash("sha256").update(letter).digest("hex")}`;
+}
+
+/** Lets a step wait for its turn; the label tells a failing run's story. */
+export type Turn = (label: string) => Promise<void>;
+
+export interface WorldOptions {
+  /** Default: every step goes on at once. */
+  readonly turn?: Turn;
+  readonly workloads?: readonly string[];
+  readonly maxParallel?: number;
+  readonly ledger?: (inner: Ledger) => Ledger;
+}
+
+export interface World {
+  readonly clock: Clock & { set(ms: number): void };
+  readonly target: ModelTarget;
+  readonly ledger: Ledger;
+  /** Messages that nobody has acknowledged. */
+  readonly undelivered: Message[];
+  readonly deadLetters: readonly string[];
+  /** What the tag points to now, as a letter. */
+  readonly tagged: () => string;
+  push(letter: string): void;
+  /** An instance of builds with everything shared but its process. */
+  instance(recorder?: Recorder): FlowDeps;
+  /** A webhook for the tag has arrived: its message is on the bus. */
+  hear(event: string, letter?: string): Message;
+  deliver(message: Message, deps: FlowDeps, redelivered?: boolean): Promise<void>;
+  /** Delivers and sweeps as the platform would until nothing is left to do. */
+  settle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const startMs = Date.UTC(2026, 0, 5, 12);
+
+export function world(options: WorldOptions = {}): World {
+  const { turn = async () => {}, workloads = ["web"], maxParallel = 4 } = options;
+  let nowMs = startMs;
+  let current = "a";
+  let ids = 0;
+  const undelivered: Message[] = [];
+  const deadLetters: string[] = [];
+  const clock: World["clock"] = {
+    now: () => nowMs,
+    monotonic: () => nowMs - startMs,
+    sleep: async (ms) => {
+      const wakeMs = nowMs + ms;
+      await turn(`sleep ${Math.round(ms)}`);
+      nowMs = Math.max(nowMs, wakeMs);
+    },
+    set: (ms) => {
+      nowMs = Math.max(nowMs, ms);
+    },
+  };
+  const target = modelTarget("swarm", {
+    behaviour: (digest) => (exits(digest) ? "exits" : "runs"),
+    now: () => nowMs,
+  });
+  for (const name of workloads) target.create(name, `acme/web:${tag}@${digestOf("a")}`, { tasks: 2 });
+  const inner = embeddedLedger(":memory:", clock);
+  const ledger = options.ledger?.(inner) ?? inner;
+
+  const instance = (recorder: Recorder = plainRecorder): FlowDeps => ({
+    ledger,
+    bus: {
+      publish: async (messages) => {
+        await turn("publish");
+        undelivered.push(...messages);
+      },
+    },
+    registry: {
+      head: async () => {
+        await turn("HEAD asked");
+        const digest = digestOf(current);
+        await turn("HEAD answered");
+        return { digest, mediaType: "application/vnd.oci.image.index.v1+json" };
+      },
+      platforms: async () => [],
+    },
+    targets: [{ target: slowed(target, turn), mode: "act" }],
+    follows: () => true,
+    policy: "tag",
+    verify: { timeoutMs: 600_000, stableForMs: 1_000 },
+    maxParallel,
+    configHash: "test",
+    clock,
+    log: silentLog,
+    newId: () => `id-${++ids}`,
+    random: () => 0.5,
+    recorder,
+  });
+  const deliver = (message: Message, deps: FlowDeps, redelivered = false) =>
+    take(
+      {
+        ...deps,
+        bus: { ...deps.bus, deadLetter: async (_data, _attributes, reason) => void deadLetters.push(reason) },
+      },
+      {
+        messageId: `message-${++ids}`,
+        data: Buffer.from(JSON.stringify(message)).toString("base64"),
+        attributes: {},
+        redelivered,
+      },
+      newBudget(clock),
+    );
+
+  return {
+    clock,
+    target,
+    ledger,
+    undelivered,
+    deadLetters,
+    tagged: () => current,
+    push: (letter) => {
+      current = letter;
+    },
+    instance,
+    hear: (event, letter) => {
+      const push = {
+        source: "distribution",
+        registry: "docker.io",
+        repository: "acme/web",
+        tag,
+        ...(letter === undefined ? {} : { digest: digestOf(letter) }),
+      };
+      return { kind: "push", event, heardMs: nowMs, push };
+    },
+    deliver,
+    settle: async () => {
+      const deps = instance();
+      for (let round = 0; round < 60; round++) {
+        for (const message of undelivered.splice(0)) await deliver(message, deps, true);
+        clock.set(nowMs + 60_000);
+        const { work } = await sweep(deps, newBudget(clock));
+        if (
+          work.length === 0 &&
+          undelivered.length === 0 &&
+          (await ledger.due(nowMs + 86_400_000, 1)).length === 0
+        )
+          return;
+      }
+      const due = await ledger.due(nowMs + 86_400_000, 5);
+      throw new Error(`the world does not come to rest: ${JSON.stringify({ nowMs, undelivered, due })}`);
+    },
+    close: () => ledger.close(),
+  };
+}
+
+/** Each call waits for its turn before it reaches the target and before its answer comes back. */
+function slowed(target: ModelTarget, turn: Turn): ModelTarget {
+  const through =
+    <A extends unknown[], R>(label: string, act: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      await turn(`${label} asked`);
+      const answer = await act(...args);
+      await turn(`${label} answered`);
+      return answer;
+    };
+  return {
+    ...target,
+    list: through("list", target.list),
+    get: through("get", target.get),
+    look: through("look", target.look),
+    update: through("update", target.update),
+  };
+}
+
+function exits(digest: Digest | undefined): boolean {
+  return ["X", "Y"].some((letter) => digestOf(letter) === digest);
+}
+
+/** Dies at the n-th step, right before or right after it: nothing that it would still do ever happens. */
+export function mortal(dies: { readonly step: number; readonly side: "before" | "after" }): Recorder & {
+  readonly points: readonly FaultPoint[];
+} {
+  const points: FaultPoint[] = [];
+  let dead = false;
+  const never = <T>() => new Promise<T>(() => {});
+  return {
+    points,
+    step: async (point, act) => {
+      if (dead) return never();
+      const index = points.push(point) - 1;
+      if (index === dies.step && dies.side === "before") {
+        dead = true;
+        return never();
+      }
+      const answer = await act();
+      if (index === dies.step || dead) {
+        dead = true;
+        return never();
+      }
+      return answer;
+    },
+  };
+}
