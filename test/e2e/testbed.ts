@@ -153,8 +153,6 @@ export function testbed() {
   return bed;
 }
 
-export type Testbed = ReturnType<typeof testbed>;
-
 function variable(name: string): string {
   const value = process.env[name];
   if (value === undefined || value === "") {

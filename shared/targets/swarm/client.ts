@@ -24,7 +24,7 @@ export interface EngineClient {
   close(): Promise<void>;
 }
 
-export interface EngineWrite {
+interface EngineWrite {
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
 }

@@ -9,7 +9,7 @@ const autoredeployLabel = "swarmpit.service.deployment.autoredeploy";
 const nsPerMs = 1_000_000;
 const defaultMonitorMs = 5_000;
 
-/** A service as a workload; its one container carries the service's name. `raw` is the engine's own object. */
+/** A service as a workload; its one container carries the service's name. `raw` is what a write needs of the engine's own object. */
 export function toWorkload(target: string, service: ServiceWire, raw: unknown): Workload {
   const { Name: name, Labels: labels, TaskTemplate: template } = service.Spec;
   const { Image: image, Labels: containerLabels } = template.ContainerSpec;

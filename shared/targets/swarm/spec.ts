@@ -39,7 +39,7 @@ export function withImage(spec: RawService["Spec"], image: Reference, change: Ch
 }
 
 /** `acme/web:v1@sha256:…`: Docker Hub's own names in their short form. */
-export function printImage(image: Reference): string {
+function printImage(image: Reference): string {
   const tag = image.tag === undefined ? "" : `:${image.tag}`;
   const digest = image.digest === undefined ? "" : `@${image.digest}`;
   return `${familiarName(image.repository)}${tag}${digest}`;

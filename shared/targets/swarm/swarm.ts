@@ -34,7 +34,7 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
     if (read === undefined) return undefined;
     if (!read.success) throw senseless(config.name, "a service", read.error);
     if (read.data.Spec.Name !== name || isJob(read.data)) return undefined;
-    return { service: read.data, workload: toWorkload(config.name, read.data, raw) };
+    return { service: read.data, workload: toWorkload(config.name, read.data, specOnly(raw)) };
   }
 
   return {
@@ -47,7 +47,7 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
       // A row without an image is a plugin's; one that cannot be read stops no other one.
       return rows.flatMap((raw) => {
         const read = ServiceWire.safeParse(raw);
-        return read.success && !isJob(read.data) ? [toWorkload(config.name, read.data, raw)] : [];
+        return read.success && !isJob(read.data) ? [toWorkload(config.name, read.data, specOnly(raw))] : [];
       });
     },
 
@@ -102,6 +102,12 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
 
     close: () => engine.close(),
   };
+}
+
+/** What a write needs of a service that was read: the rest, a whole previous spec above all, need not stay in memory. */
+function specOnly(raw: unknown): RawService {
+  const { ID, Spec } = raw as RawService;
+  return { ID, Spec };
 }
 
 /** What the engine's answer to an update says by itself; `undefined`: it needs a closer look. */

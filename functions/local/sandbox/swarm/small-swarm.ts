@@ -13,7 +13,7 @@ export interface SmallSwarmOptions {
   readonly state?: SwarmState;
 }
 
-export interface EngineAnswer {
+interface EngineAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
@@ -32,7 +32,7 @@ export type Fault = { readonly on?: RegExp; readonly times?: number } & (
 );
 
 /** The connection broke: who calls in-process sees what a client of a socket would. */
-export class ConnectionLostError extends Error {}
+class ConnectionLostError extends Error {}
 
 export interface SmallSwarm {
   /**

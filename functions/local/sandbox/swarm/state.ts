@@ -11,7 +11,7 @@ export interface ServiceSpec {
   readonly RollbackConfig?: UpdateConfig;
 }
 
-export interface TaskTemplate {
+interface TaskTemplate {
   readonly ContainerSpec: { readonly Image: string };
   readonly Placement?: {
     readonly Platforms?: readonly { readonly OS?: string; readonly Architecture?: string }[];
@@ -20,7 +20,7 @@ export interface TaskTemplate {
 }
 
 /** Durations in ns. */
-export interface UpdateConfig {
+interface UpdateConfig {
   readonly Parallelism?: number;
   readonly Delay?: number;
   readonly FailureAction?: string;
@@ -35,7 +35,7 @@ export interface NodeCredentials {
   readonly password: string;
 }
 
-export interface UpdateStatus {
+interface UpdateStatus {
   readonly State: string;
   readonly StartedAt: string;
   readonly CompletedAt?: string;
@@ -56,7 +56,7 @@ export interface ServiceRecord {
 }
 
 /** An update or rollback that is under way. `tasks`: ids of the tasks that it created. */
-export interface Rollout {
+interface Rollout {
   readonly kind: "update" | "rollback";
   readonly beginMs: number;
   dueMs: number | undefined;
