@@ -6,7 +6,7 @@ import type { FlowDeps } from "./deps.ts";
 import { wakeNext } from "./places.ts";
 import { closing, type Ticket } from "./plan.ts";
 import { record } from "./record.ts";
-import { letGo } from "./save.ts";
+import { rebase } from "./save.ts";
 
 export interface End {
   readonly state: FinalState;
@@ -18,31 +18,26 @@ export interface End {
 
 /** Ends a rollout: its history and the workload's state in one batch, then the next one that waits for the place. */
 export async function finish(deps: FlowDeps, ticket: Ticket, end: End): Promise<undefined> {
-  const { document, open } = ticket;
   const nowMs = await deps.ledger.clock();
-  const { open: _, ...rest } = document.value;
-  const value: WorkloadDocument = { ...rest, ...consequences(document.value, open.to, end, nowMs) };
-  const outcome = await record(deps, "workload.finish", [
-    { collection: "workloads", id: document.id, expect: document.rev, value },
-    closing(
-      document.value,
-      open,
-      { state: end.state, reason: end.reason, ...(end.blame === undefined ? {} : { blame: end.blame }) },
-      nowMs,
-    ),
-  ]);
-  if (outcome === "conflict") {
-    await letGo(deps, ticket);
-    return;
+  const { state, reason, blame, stands: _ } = end;
+  const outcome = { state, reason, ...(blame === undefined ? {} : { blame }) };
+  for (let current: Ticket | undefined = ticket; ; current = await rebase(deps, current)) {
+    if (current === undefined) return;
+    const { document, open } = current;
+    const { open: _open, ...rest } = document.value;
+    const value: WorkloadDocument = { ...rest, ...consequences(document.value, open.to, end, nowMs) };
+    const write = { collection: "workloads", id: document.id, expect: document.rev, value } as const;
+    const history = closing(document.value, open, outcome, nowMs);
+    if ((await record(deps, "workload.finish", [write, history])) === "written") break;
   }
-  const took = nowMs - (open.times.heard ?? open.times.planned);
-  const severity = end.state === "failed" ? "error" : "notice";
-  deps.log.write(severity, `${document.id}: rollout ${open.seq} ${end.state}: ${end.reason}`, {
-    workload: document.id,
-    seq: open.seq,
-    tookMs: took,
+  const { workload, target } = ticket.document.value;
+  const { seq, times } = ticket.open;
+  deps.log.write(state === "failed" ? "error" : "notice", `${workload}: rollout ${seq} ${state}: ${reason}`, {
+    workload,
+    seq,
+    tookMs: nowMs - (times.heard ?? times.planned),
   });
-  await wakeNext(deps, document.value.target);
+  await wakeNext(deps, target);
 }
 
 function consequences(

@@ -12,6 +12,7 @@ import {
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { newLease } from "./lease.ts";
 import { record } from "./record.ts";
+import { raised } from "./save.ts";
 
 /** A rollout on record, with the workload document as it was last written by us. */
 export interface Ticket {
@@ -75,11 +76,12 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         if (isNews && (await note(deps, workload, stored, standing)) === "conflict") continue;
         return skip(decision.reason, decision.detail);
       }
-      case "join":
-        return {
-          verdict: { workload: workload.id, kind: "joined", seq: decision.seq },
-          ...ownTicket(stored, request.cause.event),
-        };
+      case "join": {
+        const joined = await join(deps, stored, follows(seen, fresh ?? workload));
+        if (joined === undefined) continue;
+        const own = joined.open.cause.event === request.cause.event ? { ticket: joined } : {};
+        return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
+      }
       case "roll-out": {
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
@@ -99,6 +101,25 @@ function isNewTo(document: WorkloadDocument | undefined, name: string, seen: Obs
   const wanted = document?.wanted[name];
   const same = wanted?.repository === seen.repository && wanted.tag === seen.tag;
   return seen.generation > 1 && (!same || wanted.generation < seen.generation);
+}
+
+/** Joins an open rollout. One that is newer than its plan is put on record there, so that nothing in between replaces it. */
+async function join(
+  deps: FlowDeps,
+  stored: Stored<"workloads"> | undefined,
+  seen: Wanted,
+): Promise<Ticket | undefined> {
+  const before = stored?.value.open;
+  if (stored === undefined || before === undefined) return undefined;
+  const to = raised(before.to, seen);
+  if (Object.entries(to).every(([name, { generation }]) => generation === before.to[name]?.generation)) {
+    return { document: stored, open: before };
+  }
+  const open = { ...before, to };
+  const value = { ...stored.value, open, wanted: { ...stored.value.wanted, ...to } };
+  const write = { collection: "workloads", id: stored.id, expect: stored.rev, value } as const;
+  if ((await record(deps, "workload.note", [write])) === "conflict") return undefined;
+  return { document: { ...stored, rev: stored.rev + 1, value }, open };
 }
 
 /** Puts an observation that asks for nothing on record, so that a late plan of an older one is refused. */
@@ -206,12 +227,6 @@ export function closing(
       ...end,
     },
   };
-}
-
-function ownTicket(stored: Stored<"workloads"> | undefined, event: string): { ticket?: Ticket } {
-  const open = stored?.value.open;
-  if (stored === undefined || open === undefined || open.cause.event !== event) return {};
-  return { ticket: { document: stored, open } };
 }
 
 function knownOf(document: WorkloadDocument | undefined): Known {

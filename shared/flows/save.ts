@@ -1,4 +1,6 @@
-import type { OpenRollout, WorkloadDocument } from "../ledger/ledger.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Wanted } from "../domain/rollout.ts";
+import type { OpenRollout, Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { Ticket } from "./plan.ts";
 import { record } from "./record.ts";
@@ -15,25 +17,52 @@ export async function save(
   open: OpenRollout,
   more: Partial<WorkloadDocument> = {},
 ): Promise<Ticket | undefined> {
-  const { document } = ticket;
-  const value: WorkloadDocument = {
-    ...document.value,
-    ...more,
-    open,
-    wanted: { ...document.value.wanted, ...open.to },
-  };
-  const write = { collection: "workloads", id: document.id, expect: document.rev, value } as const;
-  if ((await record(deps, point, [write])) === "written") {
-    return { document: { ...document, rev: document.rev + 1, value }, open };
+  for (
+    let current: Ticket | undefined = ticket;
+    current !== undefined;
+    current = await rebase(deps, current)
+  ) {
+    const { document } = current;
+    const next = { ...open, to: raised(open.to, current.open.to) };
+    const value = {
+      ...document.value,
+      ...more,
+      open: next,
+      wanted: { ...document.value.wanted, ...next.to },
+    };
+    const write = { collection: "workloads", id: document.id, expect: document.rev, value } as const;
+    if ((await record(deps, point, [write])) === "written") {
+      return { document: { ...document, rev: document.rev + 1, value }, open: next };
+    }
   }
-  await letGo(deps, ticket);
   return undefined;
 }
 
+/**
+ * After a conflict: the ticket on the document as it is now, when all that changed is that newer observations of the
+ * same digest joined the rollout. Otherwise somebody else moved the workload on, and what was ours is let go.
+ */
+export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | undefined> {
+  const document = await deps.ledger.get("workloads", ticket.document.id);
+  const open = document?.value.open;
+  if (document !== undefined && open !== undefined && isSame(open, ticket.open)) return { document, open };
+  await letGo(deps, ticket, document);
+  return undefined;
+}
+
+/** A rollout's digests under the newest generations that they were observed with. */
+export function raised(to: Wanted, by: Wanted): Wanted {
+  return Object.fromEntries(
+    Object.entries(to).map(([name, wanted]) => {
+      const generation = Math.max(wanted.generation, by[name]?.generation ?? 0);
+      return [name, { ...wanted, generation }];
+    }),
+  );
+}
+
 /** A plan that replaced ours waits for the lease it inherited from us: give it free, and wake it. */
-export async function letGo(deps: FlowDeps, ticket: Ticket): Promise<void> {
+async function letGo(deps: FlowDeps, ticket: Ticket, now: Stored<"workloads"> | undefined): Promise<void> {
   const { lease, seq } = ticket.open;
-  const now = await deps.ledger.get("workloads", ticket.document.id);
   const open = now?.value.open;
   deps.log.write("notice", `${ticket.document.id}: fenced, somebody else moved it on`, {
     workload: ticket.document.id,
@@ -49,5 +78,12 @@ export async function letGo(deps: FlowDeps, ticket: Ticket): Promise<void> {
   const { workload } = value;
   await deps.recorder.step("bus.continue", () =>
     deps.bus.publish([{ kind: "continue", workload, seq: open.seq }]),
+  );
+}
+
+function isSame(one: OpenRollout, other: OpenRollout): boolean {
+  return isDeepStrictEqual(
+    { ...one, to: raised(one.to, other.to) },
+    { ...other, to: raised(other.to, one.to) },
   );
 }

@@ -1,0 +1,292 @@
+import { stillFollows } from "../decide/push.ts";
+import { noMemory } from "../decide/verify.ts";
+import { type Wanted, wantedReference } from "../domain/rollout.ts";
+import type { Workload } from "../domain/workload.ts";
+import { messageOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import type { OpenRollout } from "../ledger/ledger.ts";
+import type { WriteOutcome } from "../targets/target.ts";
+import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
+import { finish } from "./finish.ts";
+import { freeAtMs, holds } from "./lease.ts";
+import { registryReason } from "./observe.ts";
+import { isItsTurn, wakeNext } from "./places.ts";
+import { plannedDueMs, type Ticket } from "./plan.ts";
+import { save } from "./save.ts";
+
+const maxConflicts = 5;
+const maxUnknown = 3;
+const maxLagging = 3;
+/** When the sweep looks at a verifying rollout whose own invocation is silent, ms. */
+const verifyingDueMs = 45_000;
+/** How long an unfenced target is left alone after a write whose answer was lost, ms. */
+const unknownPauseMs = 20_000;
+
+/** Writes to the target, once, with everything read again right before. */
+export async function apply(
+  deps: FlowDeps,
+  first: Ticket,
+  at: FlowTarget,
+  budget: Budget,
+): Promise<Ticket | undefined> {
+  const { target } = at;
+  if ((await deps.ledger.underWay(target.name)) > deps.maxParallel)
+    return giveWay(deps, first, target.name, budget);
+  let ticket = first;
+  let unknown = 0;
+  for (let conflicts = 0; ; ) {
+    const read = await getFresh(deps, at, ticket);
+    if (read.kind === "unavailable") return retreat(deps, ticket, read.message);
+    const fresh = read.workload;
+    const { open } = ticket;
+    if (fresh === undefined)
+      return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
+    if (fresh.fence > open.seq) return fenced(deps, ticket, `rollout ${fresh.fence} was written since`);
+    const other = stillFollows(open.to, fresh, { policy: deps.policy, mode: at.mode });
+    if (other?.kind === "skip") {
+      const detail = other.detail === undefined ? "" : `: ${other.detail}`;
+      return finish(deps, ticket, { state: "superseded", reason: `${other.reason}${detail}` });
+    }
+    const mustMark = open.disputed === true && target.capabilities.fences && fresh.fence < open.seq;
+    if (isAt(fresh, open.to) && !mustMark) return accept(deps, ticket, at, fresh);
+    const corrected = await correct(deps, ticket, fresh);
+    if (corrected === undefined) return undefined;
+    ticket = corrected;
+    if (!holds(deps, ticket.open.lease)) return ticket;
+
+    const change = await changeFor(deps, ticket.open, fresh);
+    if (change.kind === "unavailable") return retreat(deps, ticket, change.message);
+    const outcome = await deps.recorder
+      .step("target.update", () => target.update(fresh, change.change))
+      .catch((error: unknown): WriteOutcome | { kind: "unavailable"; message: string } => {
+        if (!isTargetTrouble(error)) throw error;
+        return { kind: "unavailable", message: messageOf(error) };
+      });
+    switch (outcome.kind) {
+      case "accepted":
+        return settle(deps, ticket, at);
+      case "unavailable":
+        return retreat(deps, ticket, outcome.message);
+      case "gone":
+        return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
+      case "refused":
+        return finish(deps, ticket, { state: "failed", reason: outcome.message, blame: "environment" });
+      case "conflict":
+        if (++conflicts >= maxConflicts)
+          return retreat(deps, ticket, "the workload is being changed by others");
+        break;
+      case "unknown":
+        if (!target.capabilities.fences) return waitForUnknown(deps, ticket, outcome.message);
+        if (++unknown >= maxUnknown) return retreat(deps, ticket, outcome.message);
+        break;
+      default:
+        return outcome satisfies never;
+    }
+    await deps.clock.sleep(100 + Math.floor(deps.random() * 400));
+    const now = await deps.ledger.get("workloads", ticket.document.id);
+    if (now?.rev !== ticket.document.rev) {
+      deps.log.write(
+        "notice",
+        `${ticket.document.id}: fenced, another holder carries rollout ${open.seq} on`,
+        {
+          workload: ticket.document.id,
+          seq: open.seq,
+          outcome: "fenced",
+        },
+      );
+      return undefined;
+    }
+  }
+}
+
+type Fresh =
+  | { readonly kind: "read"; readonly workload: Workload | undefined }
+  | { readonly kind: "unavailable"; readonly message: string };
+
+async function getFresh(deps: FlowDeps, at: FlowTarget, ticket: Ticket): Promise<Fresh> {
+  try {
+    const workload = await deps.recorder.step("target.get", () => at.target.get(ticket.document.value.name));
+    return { kind: "read", workload };
+  } catch (error) {
+    if (!isTargetTrouble(error)) throw error;
+    return { kind: "unavailable", message: messageOf(error) };
+  }
+}
+
+async function changeFor(deps: FlowDeps, open: OpenRollout, fresh: Workload) {
+  const images = Object.fromEntries(
+    Object.entries(open.to).map(([name, wanted]) => [name, wantedReference(wanted)]),
+  );
+  const first = Object.values(open.to)[0];
+  if (fresh.platforms === undefined || first === undefined) {
+    return { kind: "change", change: { seq: open.seq, images } } as const;
+  }
+  try {
+    const platforms = await deps.recorder.step("registry.platforms", () =>
+      deps.registry.platforms(first.repository, first.digest),
+    );
+    return { kind: "change", change: { seq: open.seq, images, platforms } } as const;
+  } catch (error) {
+    if (registryReason(error) === undefined) throw error;
+    return { kind: "unavailable", message: messageOf(error) } as const;
+  }
+}
+
+/** What runs is not what was listed when the plan was made: a rollback must go back to what really ran. */
+async function correct(deps: FlowDeps, ticket: Ticket, fresh: Workload): Promise<Ticket | undefined> {
+  const { open, document } = ticket;
+  const from = Object.fromEntries(fresh.containers.map((container) => [container.name, container.image]));
+  const same = fresh.containers.every(
+    (container) =>
+      open.from[container.name] === container.image ||
+      container.reference?.digest === open.to[container.name]?.digest,
+  );
+  if (same) return ticket;
+  const untouched = document.value.deployed === undefined && document.value.lastGood === undefined;
+  return save(deps, "workload.correct", ticket, { ...open, from }, untouched ? { baseline: from } : {});
+}
+
+/** The target took our write. One that resolves the tag by itself is asked what it resolved. */
+async function settle(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ticket | undefined> {
+  if (at.target.capabilities.pins) return accept(deps, ticket, at, undefined);
+  const read = await getFresh(deps, at, ticket);
+  if (read.kind === "unavailable") return waitForUnknown(deps, ticket, read.message);
+  if (read.workload === undefined) {
+    return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
+  }
+  return accept(deps, ticket, at, read.workload);
+}
+
+async function accept(
+  deps: FlowDeps,
+  ticket: Ticket,
+  at: FlowTarget,
+  shown: Workload | undefined,
+): Promise<Ticket | undefined> {
+  const { open } = ticket;
+  const resolved =
+    shown === undefined ? { kind: "at" as const, to: open.to } : await resolve(deps, open, shown);
+  switch (resolved.kind) {
+    case "at":
+      break;
+    case "lagging":
+      if (open.attempts <= maxLagging) return retreat(deps, ticket, resolved.message);
+      return finish(deps, ticket, { state: "failed", reason: resolved.message, blame: "environment" });
+    case "changed":
+      return finish(deps, ticket, { state: "superseded", reason: "changed by someone else" });
+    default:
+      return resolved satisfies never;
+  }
+  const nowMs = await deps.ledger.clock();
+  const { lease: _lease, note: _note, disputed: _disputed, ...rest } = open;
+  deps.log.write("info", `${ticket.document.id}: update accepted by ${at.target.kind} ${at.target.name}`, {
+    workload: ticket.document.id,
+    seq: open.seq,
+    afterMs: nowMs - (open.times.heard ?? open.times.planned),
+  });
+  return save(deps, "workload.accepted", ticket, {
+    ...rest,
+    state: "verifying",
+    to: resolved.to,
+    times: { ...open.times, accepted: nowMs },
+    verify: noMemory,
+    dueMs: nowMs + verifyingDueMs,
+  });
+}
+
+type Resolved =
+  | { readonly kind: "at"; readonly to: Wanted }
+  | { readonly kind: "lagging"; readonly message: string }
+  | { readonly kind: "changed" };
+
+/** What the target resolved is judged by the registry: the tag's newest digest is as good as the one that was planned. */
+async function resolve(deps: FlowDeps, open: OpenRollout, shown: Workload): Promise<Resolved> {
+  const to: Record<string, Wanted[string]> = {};
+  for (const [name, wanted] of Object.entries(open.to)) {
+    const container = shown.containers.find((each) => each.name === name);
+    const digest = container?.reference?.digest;
+    if (digest === wanted.digest) {
+      to[name] = wanted;
+      continue;
+    }
+    if (digest === undefined || container?.image === open.from[name]) {
+      return {
+        kind: "lagging",
+        message: "the target still resolves the tag to the digest from before the push",
+      };
+    }
+    const head = await deps.recorder
+      .step("registry.head", () => deps.registry.head(wanted.repository, wanted.tag))
+      .catch(() => undefined);
+    if (head?.digest !== digest) return { kind: "changed" };
+    to[name] = { ...wanted, digest };
+  }
+  return { kind: "at", to };
+}
+
+/** Too many are under way: step back at once, and look for a free place a little later. */
+async function giveWay(
+  deps: FlowDeps,
+  ticket: Ticket,
+  target: string,
+  budget: Budget,
+): Promise<Ticket | undefined> {
+  const waiting = await stepBack(deps, ticket, "waiting for a free place on the target", plannedDueMs);
+  if (waiting === undefined) return undefined;
+  for (let pauseMs = 100; pauseMs < leftMs(budget, deps.clock); pauseMs *= 2) {
+    await deps.clock.sleep(pauseMs * (0.5 + deps.random()));
+    if (await isItsTurn(deps, target, waiting.document.id)) return waiting;
+  }
+  return undefined;
+}
+
+/** The target cannot be written to now: the sweep tries again, later each time. */
+async function retreat(deps: FlowDeps, ticket: Ticket, message: string): Promise<undefined> {
+  const pauseMs = Math.min(60_000, 5_000 * 2 ** (ticket.open.attempts - 1));
+  deps.log.write("warning", `${ticket.document.id}: ${message}; trying again in ${pauseMs / 1000} s`, {
+    workload: ticket.document.id,
+    seq: ticket.open.seq,
+  });
+  if ((await stepBack(deps, ticket, message, pauseMs, true)) !== undefined) {
+    await wakeNext(deps, ticket.document.value.target);
+  }
+  return undefined;
+}
+
+async function stepBack(
+  deps: FlowDeps,
+  ticket: Ticket,
+  note: string,
+  pauseMs: number,
+  retry = false,
+): Promise<Ticket | undefined> {
+  const dueMs = (await deps.ledger.clock()) + pauseMs;
+  const { lease: _, ...rest } = ticket.open;
+  const until = retry ? { retryMs: dueMs } : {};
+  return save(deps, "workload.yield", ticket, { ...rest, state: "planned", note, dueMs, ...until });
+}
+
+/** Without a fence a second write could start every task twice: leave it alone until the first has surely ended. */
+async function waitForUnknown(deps: FlowDeps, ticket: Ticket, message: string): Promise<undefined> {
+  const nowMs = await deps.ledger.clock();
+  const dueMs = nowMs + unknownPauseMs;
+  const holder = ticket.open.lease?.holder ?? deps.newId();
+  const untilMs = dueMs - freeAtMs({ holder, untilMs: 0 }, false);
+  const note = `no answer whether the write took effect (${message}); reading again before another one`;
+  await save(deps, "workload.yield", ticket, { ...ticket.open, lease: { holder, untilMs }, note, dueMs });
+  return undefined;
+}
+
+async function fenced(deps: FlowDeps, ticket: Ticket, why: string): Promise<undefined> {
+  return finish(deps, ticket, { state: "superseded", reason: `fenced: ${why}` });
+}
+
+function isAt(workload: Workload, to: Wanted): boolean {
+  return Object.entries(to).every(
+    ([name, wanted]) =>
+      workload.containers.find((container) => container.name === name)?.reference?.digest === wanted.digest,
+  );
+}
+
+function isTargetTrouble(error: unknown): boolean {
+  return error instanceof TargetUnavailableError || error instanceof TargetDeniedError;
+}
