@@ -16,23 +16,28 @@ const lingerMs = 2_000;
  * thrown away for a while before the connection is cut, since a cut while bytes arrive resets the connection, and
  * many clients then report the reset instead of the status.
  */
-export async function send(
+export function send(
   request: IncomingMessage,
   response: ServerResponse,
   { status, headers, body }: Answer,
-): Promise<void> {
-  const bytes = Buffer.from(JSON.stringify(body));
+): void | Promise<void> {
+  const text = JSON.stringify(body);
   response.writeHead(status, {
     ...headers,
     "content-type": "application/json; charset=utf-8",
-    "content-length": bytes.length,
+    "content-length": Buffer.byteLength(text),
     ...(request.complete ? {} : { connection: "close" }),
   });
-  if (!request.complete) {
-    response.write(bytes);
-    await discardBody(request, lingerMs);
-    response.end();
-  } else {
-    response.end(bytes);
-  }
+  if (!request.complete) return sendAndLinger(request, response, text);
+  response.end(text);
+}
+
+async function sendAndLinger(
+  request: IncomingMessage,
+  response: ServerResponse,
+  text: string,
+): Promise<void> {
+  response.write(text);
+  await discardBody(request, lingerMs);
+  response.end();
 }

@@ -10,21 +10,22 @@ const retryAfterS = 5;
  * Answers a request with what `run` returns, or with what its error stands for; `undefined` means that nobody is
  * there to be answered.
  */
-export async function answered(
+export function answered(
   request: IncomingMessage,
   response: ServerResponse,
   log: Log,
   run: () => Promise<Answer | undefined>,
 ): Promise<void> {
-  let answer: Answer | undefined;
-  try {
-    answer = await run();
-  } catch (error) {
-    logError(log, error);
-    answer = answerTo(error);
-  }
-  if (answer === undefined) response.destroy();
-  else await send(request, response, answer);
+  return run().then(
+    (answer) => {
+      if (answer !== undefined) return send(request, response, answer);
+      response.destroy();
+    },
+    (error: unknown) => {
+      logError(log, error);
+      return send(request, response, answerTo(error));
+    },
+  );
 }
 
 /** 503 where the same request can succeed later, else 500. The error's own words stay in the log. */

@@ -281,16 +281,19 @@ describe("webhook", () => {
     expect(published).toEqual([]);
   });
 
-  it("keeps the connection of a sender whose delivery was refused", async () => {
+  it("keeps the connection of a sender whose delivery was refused, and reads a body that came with its headers", async () => {
     const socket = connect(port, "127.0.0.1");
     const answer: string[] = [];
     socket.on("data", (chunk: Buffer) => answer.push(chunk.toString("utf8")));
-    const refused = `POST /hooks/dockerhub/${wrong} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}`;
-    socket.write(refused);
-    await expect.poll(() => answer.join(""), waiting).toMatch(/^HTTP\/1\.1 401 [\s\S]*\}$/);
-    socket.write(refused);
-    await expect.poll(() => answer.join("").match(/HTTP\/1\.1 401 /g)?.length, waiting).toBe(2);
+    const { path, body } = dockerhubDelivery(secret);
+    const type = "content-type: application/json";
+    const length = `content-length: ${Buffer.byteLength(body)}`;
+    for (const [at, status] of [[`/hooks/dockerhub/${wrong}`, 401] as const, [path, 202] as const]) {
+      socket.write(`POST ${at} HTTP/1.1\r\nhost: x\r\n${type}\r\n${length}\r\n\r\n${body}`);
+      await expect.poll(() => answer.join(""), waiting).toMatch(new RegExp(`HTTP/1.1 ${status} [^]*\\}$`));
+    }
     socket.destroy();
+    expect(published.flat()).toHaveLength(1);
   });
 
   it("answers 503 with Retry-After when the bus takes nothing", async () => {

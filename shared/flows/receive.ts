@@ -1,4 +1,4 @@
-import type { Bus } from "../bus/bus.ts";
+import type { Bus, Message } from "../bus/bus.ts";
 import type { Clock } from "../clock.ts";
 import { type IgnoreReason, type ImagePush, repositoryOf, sourceNames } from "../domain/push.ts";
 import { BusUnavailableError } from "../errors.ts";
@@ -29,7 +29,7 @@ export interface Delivery {
   /** The path's secret, where it has one. */
   readonly secret?: string;
   readonly headers: Headers;
-  readonly readBody: () => Promise<BodyReading>;
+  readonly readBody: () => BodyReading | Promise<BodyReading>;
 }
 
 export type Receipt =
@@ -58,20 +58,40 @@ type Rejection = Receipt & { outcome: "reject" };
  * deployment. Logs one line an outcome, never a path, header, body or secret.
  */
 export async function receive(deps: ReceiveDeps, delivery: Delivery): Promise<Receipt> {
-  const receipt = await take(deps, delivery, deps.clock.now());
+  const heardMs = deps.clock.now();
+  const isPost = delivery.method === "POST";
+  const read = isPost ? understand(deps, delivery, await delivery.readBody()) : wrongMethod;
+  if (read.outcome !== "understood") return recorded(deps, delivery, read);
+  const { images, notAllowed } = read;
+  const event = deps.newId();
+  try {
+    await deps.bus.publish(messagesOf(images, event, heardMs));
+  } catch (error) {
+    if (!(error instanceof BusUnavailableError)) throw error;
+    return recorded(deps, delivery, { outcome: "unavailable", images, cause: error.message });
+  }
+  return recorded(deps, delivery, { outcome: "accept", images, event, notAllowed });
+}
+
+function recorded({ log }: ReceiveDeps, delivery: Delivery, receipt: Receipt): Receipt {
   const { severity, message, fields } = lineOf(receipt);
   // A name that is no source's may be a secret in the wrong place.
   const source = sourceNames.find((name) => name === delivery.source) ?? "unknown";
-  deps.log.write(severity, message, { source, ...fields });
+  log.write(severity, message, { source, ...fields });
   return receipt;
 }
 
-async function take(deps: ReceiveDeps, delivery: Delivery, heardMs: number): Promise<Receipt> {
-  if (delivery.method !== "POST") return reject(405, "only POST is answered here");
-  const body = await delivery.readBody();
+/** Images that are to be handed over, and how many of the same delivery its secret may not speak for. */
+interface Understood {
+  readonly outcome: "understood";
+  readonly images: readonly ImagePush[];
+  readonly notAllowed: number;
+}
+
+function understand(deps: ReceiveDeps, delivery: Delivery, body: BodyReading): Receipt | Understood {
   switch (body.kind) {
     case "bytes":
-      return takeBytes(deps, delivery, body.bytes, heardMs);
+      return understandBytes(deps, delivery, body.bytes);
     case "too-large":
       return reject(413, "the body is longer than any report of a push");
     case "too-slow":
@@ -83,13 +103,12 @@ async function take(deps: ReceiveDeps, delivery: Delivery, heardMs: number): Pro
   }
 }
 
-async function takeBytes(
-  deps: ReceiveDeps,
+function understandBytes(
+  { webhooks, log }: ReceiveDeps,
   { source, secret = "", headers }: Delivery,
   bytes: Uint8Array,
-  heardMs: number,
-): Promise<Receipt> {
-  const admitted = admit(deps.webhooks, { source, secret, headers, bytes }, deps.log);
+): Receipt | Understood {
+  const admitted = admit(webhooks, { source, secret, headers, bytes }, log);
   const [webhook] = admitted;
   if (webhook === undefined) return reject(401, "no valid secret or signature");
   const mediaProblem = mediaTypeProblem(headers);
@@ -101,25 +120,15 @@ async function takeBytes(
   if (verdict.outcome === "ignore") return verdict;
   if (verdict.outcome === "reject") return reject(400, verdict.error);
   const images = verdict.images.flatMap((image) => scoped(image, admitted) ?? []);
-  if (images.length === 0) return { outcome: "ignore", reason: "not-allowed" };
-  return handOver(deps, images, verdict.images.length - images.length, heardMs);
+  return images.length === 0
+    ? { outcome: "ignore", reason: "not-allowed" }
+    : { outcome: "understood", images, notAllowed: verdict.images.length - images.length };
 }
 
-async function handOver(
-  { bus, newId }: ReceiveDeps,
-  images: readonly ImagePush[],
-  notAllowed: number,
-  heardMs: number,
-): Promise<Receipt> {
-  const event = newId();
+/** One message an image; the event of the only one is `event` itself, of several `event.1`, `event.2`, … */
+function messagesOf(images: readonly ImagePush[], event: string, heardMs: number): readonly Message[] {
   const idOf = (index: number) => (images.length === 1 ? event : `${event}.${index + 1}`);
-  try {
-    await bus.publish(images.map((push, index) => ({ kind: "push", event: idOf(index), heardMs, push })));
-  } catch (error) {
-    if (error instanceof BusUnavailableError) return { outcome: "unavailable", images, cause: error.message };
-    throw error;
-  }
-  return { outcome: "accept", images, event, notAllowed };
+  return images.map((push, index) => ({ kind: "push", event: idOf(index), heardMs, push }));
 }
 
 function mediaTypeProblem(headers: Headers): string | undefined {
@@ -131,7 +140,7 @@ function mediaTypeProblem(headers: Headers): string | undefined {
 
 function parseObject(bytes: Uint8Array): JsonObject | undefined {
   try {
-    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const json: unknown = JSON.parse(utf8.decode(bytes));
     return isObject(json) ? json : undefined;
   } catch {
     return undefined;
@@ -145,6 +154,9 @@ function isObject(json: unknown): json is JsonObject {
 function reject(status: Rejection["status"], error: string): Rejection {
   return { outcome: "reject", status, error };
 }
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const wrongMethod = reject(405, "only POST is answered here");
 
 function lineOf(receipt: Receipt): {
   readonly severity: Severity;

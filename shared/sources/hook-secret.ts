@@ -18,9 +18,12 @@ export function secretProblem(value: string): string | undefined {
   return undefined;
 }
 
-/** Compares in a time that depends on neither text's content: both are hashed first, so the lengths are equal. */
+/**
+ * Compares in a time that depends on neither text's content: both are hashed first, so the lengths are equal. What is
+ * not offered at all is not compared: its sender learns nothing.
+ */
 export function sameSecret(offered: string, secret: string): boolean {
-  return timingSafeEqual(sha256(offered), sha256(secret));
+  return offered !== "" && timingSafeEqual(sha256(offered), sha256(secret));
 }
 
 /** The token of `Authorization: Bearer <token>`, empty when there is none. */
