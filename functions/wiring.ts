@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Bus } from "../shared/bus/bus.ts";
+import type { Timer } from "../shared/bus/inline/delivery.ts";
 import type { Subscriber } from "../shared/bus/subscriber.ts";
 import { type Clock, systemClock } from "../shared/clock.ts";
 import { environment, type LoadedConfig, loadConfig, type Settings } from "../shared/config/load.ts";
@@ -9,6 +10,7 @@ import { ConfigError } from "../shared/errors.ts";
 import type { FlowDeps, FlowTarget } from "../shared/flows/deps.ts";
 import type { ReceiveDeps } from "../shared/flows/receive.ts";
 import { plainRecorder, type Recorder } from "../shared/flows/recorder.ts";
+import type { HttpClient, HttpOptions } from "../shared/http.ts";
 import type { Ledger } from "../shared/ledger/ledger.ts";
 import { jsonLog, type Log } from "../shared/log.ts";
 import { sources } from "../shared/sources/index.ts";
@@ -35,6 +37,12 @@ export interface WiringOptions {
   readonly clock: Clock;
   readonly stopping?: AbortSignal;
   readonly recorder?: Recorder;
+  /** Makes the clients that registries and targets are called with; default `httpClient`. */
+  readonly connect?: (options: HttpOptions) => HttpClient;
+  /** Stands before the ledger and implements it again, e.g. to count calls. */
+  readonly ledger?: (inner: Ledger) => Ledger;
+  /** What the bus waits with; default the machine's timers. */
+  readonly timer?: Timer;
   /** Callers of the reconcile function besides the configured ones: a runner's own timer. */
   readonly alsoCallers?: readonly CallerProof[];
 }
@@ -70,18 +78,26 @@ export function wire(options: WiringOptions): Wiring {
     ]);
     const { ledger: where } = options.settings;
     const opened = openEmbedded(where.kind === "memory" ? ":memory:" : where.path);
-    const ledger: Ledger = embeddedLedger(opened, clock);
-    return { opened, ledger, bus: inlineBus({ store: opened, clock, log }) };
+    const embedded = embeddedLedger(opened, clock);
+    const bus = inlineBus({
+      store: opened,
+      clock,
+      log,
+      ...(options.timer === undefined ? {} : { timer: options.timer }),
+    });
+    return { opened, ledger: options.ledger?.(embedded) ?? embedded, bus };
   });
   const flows = once(async () => {
     const loaded = await config();
     const { ledger, bus } = await store();
     const { ociRegistry } = await import("../shared/registry/oci/oci-registry.ts");
+    const connect = options.connect === undefined ? {} : { connect: options.connect };
     const registry = ociRegistry({
       registries: loaded.config.registries.map((each) => ociHost(each, loaded)),
       clock,
+      ...connect,
     });
-    const targets = await Promise.all(loaded.config.targets.map((each) => target(each, loaded)));
+    const targets = await Promise.all(loaded.config.targets.map((each) => target(each, loaded, connect)));
     const { defaults, follow } = loaded.config;
     const deps: FlowDeps & { bus: Bus } = {
       ledger,
@@ -162,9 +178,17 @@ function ociHost({ host, url, plainHttp, ca, username, password }: RegistryEntry
   };
 }
 
-async function target(entry: TargetEntry, loaded: LoadedConfig): Promise<FlowTarget> {
+async function target(
+  entry: TargetEntry,
+  loaded: LoadedConfig,
+  connect: Pick<WiringOptions, "connect">,
+): Promise<FlowTarget> {
   const { createTarget } = await import("../shared/targets/index.ts");
-  const context = { secret: loaded.secret, pullCredentials: (host: string) => pullCredentials(host, loaded) };
+  const context = {
+    secret: loaded.secret,
+    pullCredentials: (host: string) => pullCredentials(host, loaded),
+    ...connect,
+  };
   return { target: await createTarget(entry, context), mode: entry.mode ?? loaded.config.defaults.mode };
 }
 

@@ -1,5 +1,6 @@
 import type { Reference } from "../domain/reference.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
+import type { HttpClient, HttpOptions } from "../http.ts";
 import type { ResolveSecret } from "../secret.ts";
 
 /** What a target kind can do; flows ask for the capability, never for the kind. */
@@ -95,4 +96,6 @@ export interface TargetContext {
   readonly pullCredentials: (
     host: string,
   ) => { readonly username: string; readonly password: string } | undefined;
+  /** Makes the client that an HTTP target is called with; default `httpClient`. */
+  readonly connect?: (options: HttpOptions) => HttpClient;
 }

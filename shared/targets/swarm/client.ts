@@ -1,5 +1,12 @@
 import { ConfigError, messageOf, TargetDeniedError, TargetUnavailableError } from "../../errors.ts";
-import { type HttpAnswer, type HttpClient, HttpError, headerOf, httpClient } from "../../http.ts";
+import {
+  type HttpAnswer,
+  type HttpClient,
+  HttpError,
+  type HttpOptions,
+  headerOf,
+  httpClient,
+} from "../../http.ts";
 import type { Secret } from "../../secret.ts";
 
 export interface EngineConnection {
@@ -8,6 +15,8 @@ export interface EngineConnection {
   /** `unix:///path` or `tcp://host:port`. */
   readonly host: string;
   readonly tls?: { readonly ca: Secret; readonly cert: Secret; readonly key: Secret };
+  /** Default `httpClient`. */
+  readonly connect?: (options: HttpOptions) => HttpClient;
 }
 
 export interface EngineClient {
@@ -38,7 +47,7 @@ const maxBytes = 128 * 1024 * 1024;
 const maxWords = 300;
 
 export function engineClient(connection: EngineConnection): EngineClient {
-  const { target, host, tls } = connection;
+  const { target, host, tls, connect = httpClient } = connection;
   const origin = host.startsWith("unix://")
     ? "http://docker"
     : host.replace(/^tcp:/, tls === undefined ? "http:" : "https:");
@@ -51,7 +60,7 @@ export function engineClient(connection: EngineConnection): EngineClient {
     const pem = JSON.stringify(material ?? {});
     if (current?.pem !== pem) {
       const socket = host.startsWith("unix://") ? { socketPath: host.slice("unix://".length) } : {};
-      current = { pem, http: httpClient({ ...socket, ...material }) };
+      current = { pem, http: connect({ ...socket, ...material }) };
     }
     return current.http;
   }

@@ -16,6 +16,7 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
   const engine = engineClient({
     target: config.name,
     host: config.host,
+    ...(context.connect === undefined ? {} : { connect: context.connect }),
     ...(tls === undefined
       ? {}
       : {

@@ -17,7 +17,8 @@ const defaultMonitorMs = 5_000;
  * that the service has, reads the service and writes it, all by itself; so neither pins nor fences.
  */
 export function create(config: SwarmpitConfig, context: TargetContext): Target {
-  const http = httpClient();
+  const { connect = httpClient } = context;
+  const http = connect({});
   const client = swarmpitClient({
     target: config.name,
     url: config.url,
