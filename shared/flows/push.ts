@@ -104,7 +104,7 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
       source: push.source,
     });
   }
-  const seen = await observe(deps, repository, push.tag, deps.newId());
+  const seen = await observe(deps, repository, push.tag, `${event}~${deps.newId()}`);
   switch (seen.kind) {
     case "joined":
       return done(
