@@ -2,13 +2,13 @@ import type { PushMessage } from "../bus/bus.ts";
 import type { Observed } from "../decide/push.ts";
 import { repositoryOf } from "../domain/push.ts";
 import { printReference, type Repository } from "../domain/reference.ts";
-import { messageOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
-import type { EventDocument, Verdict } from "../ledger/ledger.ts";
+import type { EventDocument } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
-import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
-import { type Observation, observe, registryReason } from "./observe.ts";
-import { type Planned, plan, type Ticket } from "./plan.ts";
-import { record } from "./record.ts";
+import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
+import { claimEvent, saveEvent } from "./event.ts";
+import { type Observation, observe } from "./observe.ts";
+import type { Ticket } from "./plan.ts";
+import { planTarget } from "./plan-target.ts";
 
 /** Skips kept with an event; the rest is a count. */
 const maxVerdicts = 200;
@@ -18,8 +18,6 @@ const lagLooksMs = [10_000, 60_000] as const;
 /** Something could not be asked: look again after these, ms; the last one repeats until `giveUpMs`. */
 const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
 const giveUpMs = 24 * 3_600_000;
-/** How long an invocation that looks again keeps others from doing the same, ms. */
-const claimMs = 60_000;
 
 /** What one pass over a push came to. */
 interface Pass {
@@ -55,7 +53,7 @@ export async function resumePush(
   budget: Budget,
 ): Promise<void> {
   if (event.push === undefined) return;
-  const claimed = await claim(deps, id, event, rev);
+  const claimed = await claimEvent(deps, id, event, rev);
   if (claimed === undefined) return;
   const message: PushMessage = { kind: "push", event: id, heardMs: event.heardMs, push: event.push };
   await passes(deps, message, budget, claimed, event.looks + 1);
@@ -72,7 +70,7 @@ async function passes(
   for (let looks = firstLooks; ; looks++) {
     const pass = await look(deps, message, looks);
     const event = eventOf(message, pass, looks);
-    const written = await save(deps, message.event, event, rev);
+    const written = await saveEvent(deps, message.event, event, rev);
     await Promise.all(
       pass.tickets.map((ticket) =>
         advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket),
@@ -83,7 +81,7 @@ async function passes(
     if (waitMs > leftMs(budget, deps.clock)) return;
     await deps.clock.sleep(Math.max(0, waitMs), budget.stopping);
     if (leftMs(budget, deps.clock) === 0) return;
-    const claimed = await claim(deps, message.event, event, written);
+    const claimed = await claimEvent(deps, message.event, event, written);
     if (claimed === undefined) return;
     rev = claimed;
   }
@@ -199,53 +197,6 @@ async function planAll(
   };
 }
 
-/** One target's share of a push: a target that cannot be asked never stops the others. */
-async function planTarget(
-  deps: FlowDeps,
-  at: FlowTarget,
-  message: PushMessage,
-  ref: Observed,
-  observedMs: number,
-): Promise<readonly Planned[]> {
-  const { target } = at;
-  const waiting = (workload: Verdict["workload"], reason: string, detail: string): Planned => ({
-    verdict: { workload, kind: "waiting", reason, detail },
-  });
-  const guarded = async (workload: Verdict["workload"], act: () => Promise<Planned | undefined>) => {
-    try {
-      return await act();
-    } catch (error) {
-      if (error instanceof TargetDeniedError) return waiting(workload, "target-denied", messageOf(error));
-      if (error instanceof TargetUnavailableError)
-        return waiting(workload, "target-unavailable", messageOf(error));
-      const reason = registryReason(error);
-      if (reason === undefined) throw error;
-      return waiting(workload, reason, messageOf(error));
-    }
-  };
-  const planned: Planned[] = [];
-  const failed = await guarded(`${target.name}/*`, async () => {
-    const workloads = await deps.recorder.step("target.list", () => target.list());
-    const { push, event, heardMs } = message;
-    const cause = {
-      kind: push.source === "sweep" ? ("sweep" as const) : ("push" as const),
-      event,
-      ...(push.pusher === undefined ? {} : { by: push.pusher }),
-    };
-    let claims = 0;
-    for (const workload of workloads) {
-      const one = await guarded(workload.id, () =>
-        plan(deps, { at, workload, seen: ref, cause, heardMs, observedMs, claim: claims < deps.maxParallel }),
-      );
-      if (one === undefined) continue;
-      if (one.ticket?.open.state === "applying") claims++;
-      planned.push(one);
-    }
-    return undefined;
-  });
-  return failed === undefined ? planned : [...planned, failed];
-}
-
 function eventOf(message: PushMessage, pass: Pass, looks: number): EventDocument {
   return {
     ...pass.event,
@@ -256,35 +207,6 @@ function eventOf(message: PushMessage, pass: Pass, looks: number): EventDocument
     ...(pass.again === undefined ? {} : { dueMs: pass.again }),
     expireMs: message.heardMs + keepMs,
   };
-}
-
-/** @returns the event's new revision; `undefined` when another delivery of the same message finished it */
-async function save(
-  deps: FlowDeps,
-  id: string,
-  event: EventDocument,
-  rev: number,
-): Promise<number | undefined> {
-  let expect = rev;
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const write = { collection: "events", id, expect, value: event } as const;
-    if ((await record(deps, "event.record", [write])) === "written") return expect + 1;
-    const stored = await deps.ledger.get("events", id);
-    if (stored?.value.state === "done") return undefined;
-    expect = stored?.rev ?? 0;
-  }
-  return undefined;
-}
-
-async function claim(
-  deps: FlowDeps,
-  id: string,
-  event: EventDocument,
-  rev: number,
-): Promise<number | undefined> {
-  const dueMs = (await deps.ledger.clock()) + claimMs;
-  const write = { collection: "events", id, expect: rev, value: { ...event, dueMs } } as const;
-  return (await record(deps, "event.claim", [write])) === "written" ? rev + 1 : undefined;
 }
 
 function done(outcome: string, detail: string): Pass {

@@ -1,0 +1,43 @@
+import type { EventDocument } from "../ledger/ledger.ts";
+import type { FlowDeps } from "./deps.ts";
+import { record } from "./record.ts";
+
+/** How long an invocation that looks again keeps others from doing the same, ms. */
+const claimMs = 60_000;
+const maxAttempts = 5;
+
+/**
+ * Puts on record what a pass over a push came to.
+ * @returns the event's new revision; `undefined` when another delivery of the same message finished it
+ */
+export async function saveEvent(
+  deps: FlowDeps,
+  id: string,
+  event: EventDocument,
+  rev: number,
+): Promise<number | undefined> {
+  let expect = rev;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const write = { collection: "events", id, expect, value: event } as const;
+    if ((await record(deps, "event.record", [write])) === "written") return expect + 1;
+    const stored = await deps.ledger.get("events", id);
+    if (stored?.value.state === "done") return undefined;
+    expect = stored?.rev ?? 0;
+  }
+  return undefined;
+}
+
+/**
+ * Takes the right to look again at an event.
+ * @returns the event's new revision; `undefined` when somebody else was faster
+ */
+export async function claimEvent(
+  deps: FlowDeps,
+  id: string,
+  event: EventDocument,
+  rev: number,
+): Promise<number | undefined> {
+  const dueMs = (await deps.ledger.clock()) + claimMs;
+  const write = { collection: "events", id, expect: rev, value: { ...event, dueMs } } as const;
+  return (await record(deps, "event.claim", [write])) === "written" ? rev + 1 : undefined;
+}
