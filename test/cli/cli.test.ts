@@ -231,6 +231,7 @@ describe("landfall explain", () => {
     for (const part of [
       "The registry: v1 is bbbbbbbbbbbb, seen 59 s ago; change number 2, before it aaaaaaaaaaaa.",
       "1 min ago (2026-11-22 02:00:00Z): docker.io/acme/web:v1 pushed by ada",
+      "outcome  observed: The registry was asked",
       "It is paused by its own label `landfall.pause`. Remove the label",
       "It runs the same repository, but follows another tag. (it follows v0)",
       "Waits: A target could not be asked. (no answer)",

@@ -32,11 +32,12 @@ function renderImage(image: Explained & { kind: "image" }, nowMs: number): reado
   const name = image.tag === undefined ? image.repository : `${image.repository}:${image.tag}`;
   return [
     name,
-    ...image.refs.map(
-      ({ tag, digest, generation, observedMs, earlier }) =>
-        `The registry: ${tag} is ${shortDigest(digest)}${observedMs === undefined ? "" : `, seen ${ago(observedMs, nowMs)}`}; change number ${generation}${
-          earlier.length === 0 ? "" : `, before it ${earlier.slice(0, 3).map(shortDigest).join(", ")}`
-        }.`,
+    ...image.refs.map(({ tag, digest, generation, observedMs, earlier }) =>
+      digest === undefined
+        ? `The registry: nothing is known of ${tag} yet.`
+        : `The registry: ${tag} is ${shortDigest(digest)}${observedMs === undefined ? "" : `, seen ${ago(observedMs, nowMs)}`}; change number ${generation}${
+            earlier.length === 0 ? "" : `, before it ${earlier.slice(0, 3).map(shortDigest).join(", ")}`
+          }.`,
     ),
     ...(image.events.length === 0
       ? [neverHeard(name, image.meant)]
@@ -87,7 +88,9 @@ function renderEvent(event: EventView, nowMs: number): string {
     ...(digest === undefined ? [] : [`  registry ${shortDigest(digest)}`]),
     ...(explained === undefined
       ? []
-      : [`  outcome  ${[explained.sentence, explained.next].filter((part) => part !== "").join(" ")}`]),
+      : [
+          `  outcome  ${outcome}: ${[explained.sentence, explained.next].filter((part) => part !== "").join(" ")}`,
+        ]),
     ...(detail === undefined ? [] : [`  detail   ${shortDigests(detail)}`]),
   ].map((line) => `${/^ */.exec(line)?.[0] ?? ""}${oneLine(line)}`);
   if (verdicts.length > 0) lines.push(indented(renderVerdicts(verdicts), "  "));
