@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Digest, Reference, Repository } from "../../shared/domain/reference.ts";
 import type { Workload } from "../../shared/domain/workload.ts";
-import type { Look, Target, TaskLook } from "../../shared/targets/target.ts";
+import type { Capabilities, Look, Target, TaskLook } from "../../shared/targets/target.ts";
 
 /** An image in a registry that the target's nodes can pull from. */
 export interface PublishedImage extends Reference {
@@ -25,11 +25,16 @@ export interface TargetWorld {
   remove(name: string): Promise<void>;
   /** The workload's definition, as the platform has it, without what a rollout is there to change. */
   rest(name: string): Promise<unknown>;
-  /** The next write is done, and its answer is lost; absent where that cannot be arranged. */
+  /** The next write is done, and its answer is lost; present where the trait says so. */
   readonly loseNextAnswer?: () => void;
   /** Lets a moment pass. */
   pass(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What a kind of target declares, and what its world can arrange: they decide which sentences hold for it. */
+export interface TargetTraits extends Capabilities {
+  readonly losesAnswers: boolean;
 }
 
 export interface WorkloadOptions {
@@ -45,7 +50,11 @@ const maxLooks = 240;
  * What every kind of target must do, for one whose workloads have one container. What only some can do is asked of
  * those that declare the capability.
  */
-export function targetContract(name: string, make: () => Promise<TargetWorld>): void {
+export function targetContract(
+  name: string,
+  { losesAnswers, ...capabilities }: TargetTraits,
+  make: () => Promise<TargetWorld>,
+): void {
   describe(name, () => {
     let world: TargetWorld;
     beforeEach(async () => {
@@ -80,6 +89,10 @@ export function targetContract(name: string, make: () => Promise<TargetWorld>): 
       }
       throw new Error(`not seen in ${maxLooks} looks; the last: ${JSON.stringify(shown(last))}`);
     }
+
+    it("declares the capabilities that it is held to", () => {
+      expect(world.target.capabilities).toEqual(capabilities);
+    });
 
     it("lists every workload with its container and the image that its definition names", async () => {
       const image = await world.publish("int", "runs");
@@ -168,60 +181,62 @@ export function targetContract(name: string, make: () => Promise<TargetWorld>): 
       expect(await world.target.look(web())).toBeUndefined();
     });
 
-    it("refuses a write on a version that somebody has changed since, and writes on the new one", async (test) => {
-      if (!world.target.capabilities.fences) return test.skip();
-      const { first, second } = await running();
-      const before = await read();
-      await world.touch(web());
-      expect(await deploy(before, second)).toEqual({ kind: "conflict" });
-      expect((await read()).containers[0]?.reference).toEqual(first);
-      expect(await deploy(await read(), second)).toEqual({ kind: "accepted" });
-    });
-
-    it("writes the rollout's number with the change, and replaces no task for the number alone", async (test) => {
-      if (!world.target.capabilities.fences) return test.skip();
-      const { second } = await running();
-      await deploy(await read(), second, 41);
-      expect(await read()).toMatchObject({ fence: 41, settings: {} });
-      const before = await until(({ update }) => update === "completed");
-      await deploy(await read(), second, 42);
-      await world.pass();
-      const after = await world.target.look(web());
-      expect(after?.workload.fence).toBe(42);
-      expect(after?.tasks.map((task) => task.id)).toEqual(before.tasks.map((task) => task.id));
-    });
-
-    it("deploys the digest that it is told although the tag has moved on", async (test) => {
-      if (!world.target.capabilities.pins) return test.skip();
-      const { second } = await running();
-      const third = await world.publish("int", "runs");
-      await deploy(await read(), second);
-      expect((await read()).containers[0]?.reference).toEqual(second);
-      await until(({ tasks }) => current(tasks, second).length === 1);
-      expect(third.digest).not.toBe(second.digest);
-    });
-
-    it("shows an image that cannot be pulled as trouble of the environment", async (test) => {
-      if (!world.target.capabilities.pins) return test.skip();
-      await running();
-      const gone = await world.publish("int", "gone");
-      await deploy(await read(), gone);
-      const failed = (task: TaskLook) => isOf(task, gone) && task.state === "failed";
-      const look = await until(({ tasks }) => tasks.some(failed));
-      expect(look.tasks.find(failed)).toMatchObject({
-        environment: true,
-        error: expect.stringMatching(/image/i),
+    if (capabilities.fences) {
+      it("refuses a write on a version that somebody has changed since, and writes on the new one", async () => {
+        const { first, second } = await running();
+        const before = await read();
+        await world.touch(web());
+        expect(await deploy(before, second)).toEqual({ kind: "conflict" });
+        expect((await read()).containers[0]?.reference).toEqual(first);
+        expect(await deploy(await read(), second)).toEqual({ kind: "accepted" });
       });
-    });
 
-    it("calls a lost answer unknown, whatever became of the write", async (test) => {
-      if (world.loseNextAnswer === undefined) return test.skip();
-      const { second } = await running();
-      const before = await read();
-      world.loseNextAnswer();
-      expect(await deploy(before, second)).toMatchObject({ kind: "unknown" });
-      expect((await read()).containers[0]?.reference).toEqual(second);
-    });
+      it("writes the rollout's number with the change, and replaces no task for the number alone", async () => {
+        const { second } = await running();
+        await deploy(await read(), second, 41);
+        expect(await read()).toMatchObject({ fence: 41, settings: {} });
+        const before = await until(({ update }) => update === "completed");
+        await deploy(await read(), second, 42);
+        await world.pass();
+        const after = await world.target.look(web());
+        expect(after?.workload.fence).toBe(42);
+        expect(after?.tasks.map((task) => task.id)).toEqual(before.tasks.map((task) => task.id));
+      });
+    }
+
+    if (capabilities.pins) {
+      it("deploys the digest that it is told although the tag has moved on", async () => {
+        const { second } = await running();
+        const third = await world.publish("int", "runs");
+        await deploy(await read(), second);
+        expect((await read()).containers[0]?.reference).toEqual(second);
+        await until(({ tasks }) => current(tasks, second).length === 1);
+        expect(third.digest).not.toBe(second.digest);
+      });
+
+      it("shows an image that cannot be pulled as trouble of the environment", async () => {
+        await running();
+        const gone = await world.publish("int", "gone");
+        await deploy(await read(), gone);
+        const failed = (task: TaskLook) => isOf(task, gone) && task.state === "failed";
+        const look = await until(({ tasks }) => tasks.some(failed));
+        expect(look.tasks.find(failed)).toMatchObject({
+          environment: true,
+          error: expect.stringMatching(/image/i),
+        });
+      });
+    }
+
+    if (losesAnswers) {
+      it("calls a lost answer unknown, whatever became of the write", async () => {
+        const { second } = await running();
+        const before = await read();
+        expect(world.loseNextAnswer).toBeDefined();
+        world.loseNextAnswer?.();
+        expect(await deploy(before, second)).toMatchObject({ kind: "unknown" });
+        expect((await read()).containers[0]?.reference).toEqual(second);
+      });
+    }
 
     it("says that nothing is known when the target cannot be reached", async () => {
       const { second } = await running();

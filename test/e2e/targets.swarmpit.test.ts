@@ -21,51 +21,55 @@ afterAll(async () => {
   for (const { repository, digest } of all.values()) await bed.deleteManifest(repository, digest);
 });
 
-targetContract("a Swarmpit (over a real Docker Swarm)", async () => {
-  const engine = engineAt(bed.dockerHost);
-  const swarmpit = await startSandboxSwarmpit({
-    engine,
-    clock: systemClock,
-    registryAccounts: [{ url: `http://${bed.registry}` }],
-  });
-  const target = targetAt(swarmpit.url, swarmpit.token());
-  const own = `${prefix}-contract-`;
-  return {
-    target,
-    unreachable: targetAt("http://127.0.0.1:1/api", "token"),
-    prefix: own,
-    async publish(tag, behaviour) {
-      const cmd = behaviour === "exits" ? { cmd: ["sh", "-c", "exit 3"] } : {};
-      const digest = await push("contract", { ...cmd, labels: { build: String(pushed.length) } }, tag);
-      return { repository: `${bed.registry}/e2e-swarmpit/contract`, tag, digest };
-    },
-    async createWorkload(name, image, { tasks = 1, labels = {}, containerLabels = {} } = {}) {
-      const options = ["--replicas", String(tasks), "--update-monitor", "1s"];
-      for (const [key, value] of Object.entries(labels)) options.push("--label", `${key}=${value}`);
-      for (const [key, value] of Object.entries(containerLabels)) {
-        options.push("--container-label", `${key}=${value}`);
-      }
-      await bed.createService(name, printReference(image), ...options);
-    },
-    touch: async (name) =>
-      void (await bed.docker("service", "update", "-d", "--label-add", "touched=yes", name)),
-    remove: async (name) => void (await bed.docker("service", "rm", name)),
-    async rest(name) {
-      const { Spec } = (await bed.inspectService(name)) as { Spec: object };
-      const given = (key: string, value: unknown) =>
-        ["Image", "ForceUpdate"].includes(key) ? undefined : value;
-      return JSON.parse(JSON.stringify(Spec, given));
-    },
-    loseNextAnswer: () => swarmpit.fail("redeploy", { kind: "lose-answer" }),
-    pass: () => pause(250),
-    async close() {
-      await bed.removeServices(own);
-      await target.close();
-      await swarmpit.close();
-      await engine.close();
-    },
-  };
-});
+targetContract(
+  "a Swarmpit (over a real Docker Swarm)",
+  { pins: false, fences: false, losesAnswers: true },
+  async () => {
+    const engine = engineAt(bed.dockerHost);
+    const swarmpit = await startSandboxSwarmpit({
+      engine,
+      clock: systemClock,
+      registryAccounts: [{ url: `http://${bed.registry}` }],
+    });
+    const target = targetAt(swarmpit.url, swarmpit.token());
+    const own = `${prefix}-contract-`;
+    return {
+      target,
+      unreachable: targetAt("http://127.0.0.1:1/api", "token"),
+      prefix: own,
+      async publish(tag, behaviour) {
+        const cmd = behaviour === "exits" ? { cmd: ["sh", "-c", "exit 3"] } : {};
+        const digest = await push("contract", { ...cmd, labels: { build: String(pushed.length) } }, tag);
+        return { repository: `${bed.registry}/e2e-swarmpit/contract`, tag, digest };
+      },
+      async createWorkload(name, image, { tasks = 1, labels = {}, containerLabels = {} } = {}) {
+        const options = ["--replicas", String(tasks), "--update-monitor", "1s"];
+        for (const [key, value] of Object.entries(labels)) options.push("--label", `${key}=${value}`);
+        for (const [key, value] of Object.entries(containerLabels)) {
+          options.push("--container-label", `${key}=${value}`);
+        }
+        await bed.createService(name, printReference(image), ...options);
+      },
+      touch: async (name) =>
+        void (await bed.docker("service", "update", "-d", "--label-add", "touched=yes", name)),
+      remove: async (name) => void (await bed.docker("service", "rm", name)),
+      async rest(name) {
+        const { Spec } = (await bed.inspectService(name)) as { Spec: object };
+        const given = (key: string, value: unknown) =>
+          ["Image", "ForceUpdate"].includes(key) ? undefined : value;
+        return JSON.parse(JSON.stringify(Spec, given));
+      },
+      loseNextAnswer: () => swarmpit.fail("redeploy", { kind: "lose-answer" }),
+      pass: () => pause(250),
+      async close() {
+        await bed.removeServices(own);
+        await target.close();
+        await swarmpit.close();
+        await engine.close();
+      },
+    };
+  },
+);
 
 describe("a Swarmpit over a real Docker Swarm", () => {
   let engine: ReturnType<typeof engineAt>;

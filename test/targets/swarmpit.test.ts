@@ -72,42 +72,46 @@ afterEach(async () => {
   await swarmpit.close();
 });
 
-targetContract("a Swarmpit (in the sandbox, over a small swarm)", async () => {
-  const world = await swarmpitWorld();
-  const { swarm, registry, clock } = world;
-  const service = async (name: string) => JSON.parse((await swarm.handle("GET", `/services/${name}`)).body);
-  const behind = world.swarmpit;
-  const reached = targetAt(behind.url, behind.token());
-  return {
-    target: reached,
-    unreachable: targetAt("http://127.0.0.1:1/api", "token"),
-    prefix: "",
-    async publish(tag, behaviour) {
-      const command = behaviour === "exits" ? ["exit", "3", "100"] : ["run"];
-      const pushed = registry.push("acme/web", tag, { command });
-      return { repository: `${registry.host}/acme/web`, tag, digest: pushed };
-    },
-    createWorkload: (name, image, options) => world.create(name, printReference(image), options),
-    async touch(name) {
-      const { Version, Spec } = await service(name);
-      const spec = JSON.stringify({ ...Spec, Labels: { ...Spec.Labels, touched: "yes" } });
-      await swarm.handle("POST", `/services/${name}/update?version=${Version.Index}`, spec);
-    },
-    remove: async (name) => void (await swarm.handle("DELETE", `/services/${name}`)),
-    rest: async (name) =>
-      JSON.parse(
-        JSON.stringify((await service(name)).Spec, (key, value) =>
-          ["Image", "ForceUpdate"].includes(key) ? undefined : value,
+targetContract(
+  "a Swarmpit (in the sandbox, over a small swarm)",
+  { pins: false, fences: false, losesAnswers: true },
+  async () => {
+    const world = await swarmpitWorld();
+    const { swarm, registry, clock } = world;
+    const service = async (name: string) => JSON.parse((await swarm.handle("GET", `/services/${name}`)).body);
+    const behind = world.swarmpit;
+    const reached = targetAt(behind.url, behind.token());
+    return {
+      target: reached,
+      unreachable: targetAt("http://127.0.0.1:1/api", "token"),
+      prefix: "",
+      async publish(tag, behaviour) {
+        const command = behaviour === "exits" ? ["exit", "3", "100"] : ["run"];
+        const pushed = registry.push("acme/web", tag, { command });
+        return { repository: `${registry.host}/acme/web`, tag, digest: pushed };
+      },
+      createWorkload: (name, image, options) => world.create(name, printReference(image), options),
+      async touch(name) {
+        const { Version, Spec } = await service(name);
+        const spec = JSON.stringify({ ...Spec, Labels: { ...Spec.Labels, touched: "yes" } });
+        await swarm.handle("POST", `/services/${name}/update?version=${Version.Index}`, spec);
+      },
+      remove: async (name) => void (await swarm.handle("DELETE", `/services/${name}`)),
+      rest: async (name) =>
+        JSON.parse(
+          JSON.stringify((await service(name)).Spec, (key, value) =>
+            ["Image", "ForceUpdate"].includes(key) ? undefined : value,
+          ),
         ),
-      ),
-    loseNextAnswer: () => behind.fail("redeploy", { kind: "lose-answer" }),
-    pass: () => clock.advance(500),
-    async close() {
-      await reached.close();
-      await world.close();
-    },
-  };
-});
+      loseNextAnswer: () => behind.fail("redeploy", { kind: "lose-answer" }),
+      pass: () => clock.advance(500),
+      async close() {
+        await reached.close();
+        await world.close();
+      },
+    };
+  },
+);
 
 describe("the token", () => {
   it.each([
