@@ -3,8 +3,9 @@ import type { Bus } from "../shared/bus/bus.ts";
 import type { Timer } from "../shared/bus/inline/delivery.ts";
 import type { Subscriber } from "../shared/bus/subscriber.ts";
 import { type Clock, systemClock } from "../shared/clock.ts";
-import { environment, type LoadedConfig, loadConfig, type Settings } from "../shared/config/load.ts";
+import { environment, type LoadedConfig, type Settings } from "../shared/config/load.ts";
 import type { CallerProof } from "../shared/config/schema.ts";
+import { watchedConfig } from "../shared/config/watch.ts";
 import { matcher } from "../shared/domain/repository-glob.ts";
 import { ConfigError } from "../shared/errors.ts";
 import type { FlowDeps, FlowTarget } from "../shared/flows/deps.ts";
@@ -32,6 +33,7 @@ export interface Wiring {
 
 export interface WiringOptions {
   readonly settings: Pick<Settings, "ledger">;
+  /** Asked for at each use: another object means that the configuration has changed. */
   readonly config: () => Promise<LoadedConfig>;
   readonly log: Log;
   readonly clock: Clock;
@@ -57,10 +59,11 @@ export function wiringFromEnvironment(stopping: AbortSignal): () => Wiring {
         "LANDFALL_CONFIG: is not set; name the configuration file, e.g. /etc/landfall.yaml",
       ]);
     }
+    const log = jsonLog();
     return wire({
       settings,
-      config: () => loadConfig({ path: config }),
-      log: jsonLog(),
+      config: watchedConfig({ path: config, clock: systemClock, log }),
+      log,
       clock: systemClock,
       stopping,
     });
@@ -69,7 +72,8 @@ export function wiringFromEnvironment(stopping: AbortSignal): () => Wiring {
 
 export function wire(options: WiringOptions): Wiring {
   const { log, clock, stopping } = options;
-  const config = once(options.config);
+  const { config } = options;
+  const clients: { close(): Promise<void> }[] = [];
   const store = once(async () => {
     const [{ openEmbedded }, { embeddedLedger }, { inlineBus }] = await Promise.all([
       import("../shared/embedded-store.ts"),
@@ -87,8 +91,7 @@ export function wire(options: WiringOptions): Wiring {
     });
     return { opened, ledger: options.ledger?.(embedded) ?? embedded, bus };
   });
-  const flows = once(async () => {
-    const loaded = await config();
+  const flows = perConfig(config, async (loaded) => {
     const { ledger, bus } = await store();
     const { ociRegistry } = await import("../shared/registry/oci/oci-registry.ts");
     const connect = options.connect === undefined ? {} : { connect: options.connect };
@@ -98,6 +101,7 @@ export function wire(options: WiringOptions): Wiring {
       ...connect,
     });
     const targets = await Promise.all(loaded.config.targets.map((each) => target(each, loaded, connect)));
+    clients.push(registry, ...targets.map((each) => each.target));
     const { defaults, follow } = loaded.config;
     const deps: FlowDeps & { bus: Bus } = {
       ledger,
@@ -115,15 +119,14 @@ export function wire(options: WiringOptions): Wiring {
       random: Math.random,
       recorder: options.recorder ?? plainRecorder,
     };
-    return { deps, registry };
+    return deps;
   });
 
   return {
     log,
     clock,
     ...(stopping === undefined ? {} : { stopping }),
-    receive: once(async () => {
-      const loaded = await config();
+    receive: perConfig(config, async (loaded) => {
       return {
         webhooks: loaded.config.webhooks.map((entry) => ({
           source: sources[entry.source],
@@ -137,9 +140,8 @@ export function wire(options: WiringOptions): Wiring {
         log,
       };
     }),
-    flows: async () => (await flows()).deps,
-    callers: once(async () => {
-      const loaded = await config();
+    flows,
+    callers: perConfig(config, async (loaded) => {
       const [{ googleCerts }, { httpClient }] = await Promise.all([
         import("./caller.ts"),
         import("../shared/http.ts"),
@@ -151,10 +153,7 @@ export function wire(options: WiringOptions): Wiring {
     }),
     subscriber: async () => (await store()).bus,
     close: async () => {
-      if (flows.called) {
-        const { deps, registry } = await flows();
-        await Promise.all([registry.close(), ...deps.targets.map((each) => each.target.close())]);
-      }
+      await Promise.all(clients.map((client) => client.close()));
       if (!store.called) return;
       const { opened, ledger, bus } = await store();
       await bus.close();
@@ -199,6 +198,20 @@ function pullCredentials(host: string, { config, secret }: LoadedConfig) {
   const { username, password } = entry.nodes === "same" ? entry : entry.nodes;
   if (username === undefined || password === undefined) return undefined;
   return { username: secret(username)(), password: secret(password)() };
+}
+
+/** What is made from a configuration, made anew when that has changed; what still uses the old one goes on with it. */
+function perConfig<T>(
+  config: () => Promise<LoadedConfig>,
+  make: (loaded: LoadedConfig) => Promise<T>,
+): () => Promise<T> {
+  const made = new WeakMap<LoadedConfig, () => Promise<T>>();
+  return async () => {
+    const loaded = await config();
+    const known = made.get(loaded) ?? once(() => make(loaded));
+    made.set(loaded, known);
+    return known();
+  };
 }
 
 interface Once<T> {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../../shared/clock.ts";
 import { environment, type LoadedConfig, loadConfig } from "../../shared/config/load.ts";
+import { watchedConfig } from "../../shared/config/watch.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { storyLog } from "../../shared/log.ts";
 import { version } from "../../shared/version.ts";
@@ -29,11 +30,11 @@ async function main(): Promise<void> {
       ...(settings.ledger.kind === "memory" ? {} : { stateFile: sandboxStateFile }),
     });
   }
-  const path = settings.config;
-  const config = async (): Promise<LoadedConfig> =>
-    path === undefined
-      ? loadConfig({ path: "sandbox", read: () => sandboxConfig(sandbox, hookSecret) })
-      : loadConfig({ path });
+  const sandboxed = sandbox;
+  const config =
+    settings.config === undefined
+      ? onceLoaded(() => loadConfig({ path: "sandbox", read: () => sandboxConfig(sandboxed, hookSecret) }))
+      : watchedConfig({ path: settings.config, clock: systemClock, log });
   await config();
 
   const wiring = wire({
@@ -57,6 +58,14 @@ async function main(): Promise<void> {
     await sandbox?.stop();
   });
   if (sandbox !== undefined) await firstRollout({ sandbox, wiring, runner, log, stopping: stopping.signal });
+}
+
+function onceLoaded(load: () => Promise<LoadedConfig>): () => Promise<LoadedConfig> {
+  let loaded: Promise<LoadedConfig> | undefined;
+  return () => {
+    loaded ??= load();
+    return loaded;
+  };
 }
 
 /** The first signal stops in order, a second one at once. */

@@ -22,14 +22,16 @@ export interface LoadedConfig {
  * never before.
  * @param env the process's own environment, unless given
  * @param read how files are read, from the disk unless given
+ * @param text what the file holds, where that is known already
  * @throws ConfigError with every problem
  */
 export async function loadConfig(options: {
   readonly path: string;
   readonly env?: Environment;
   readonly read?: (path: string) => string;
+  readonly text?: string;
 }): Promise<LoadedConfig> {
-  const config = await parseConfig(await textOf(options.path, options.read));
+  const config = await parseConfig(options.text ?? (await textOf(options.path, options.read)));
   return {
     config,
     hash: configHash(config),

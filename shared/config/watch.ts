@@ -1,0 +1,86 @@
+import { readFile } from "node:fs/promises";
+import type { Clock } from "../clock.ts";
+import { ConfigError, messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { type Environment, type LoadedConfig, loadConfig } from "./load.ts";
+
+/** How often the file is looked at again, ms. */
+const lookEveryMs = 60_000;
+/** Stands for a version of which nothing could be read. */
+const unreadable = "";
+
+export interface WatchOptions {
+  readonly path: string;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly log: Log;
+  /** The process's own environment, unless given. */
+  readonly env?: Environment;
+}
+
+/**
+ * A configuration file that may change under a running process: at most once a minute a call looks at it again. The
+ * same object comes back while nothing has changed. A version that does not check is refused with the alert
+ * `config-rejected`, once, and the old one stays.
+ * @throws ConfigError when the very first version does not check
+ */
+export function watchedConfig(options: WatchOptions): () => Promise<LoadedConfig> {
+  const { path, clock, log } = options;
+  let current: { readonly loaded: LoadedConfig; readonly text: string } | undefined;
+  let refused: string | undefined;
+  let lookedMs = Number.NEGATIVE_INFINITY;
+  let looking: Promise<LoadedConfig> | undefined;
+
+  const load = (text: string) =>
+    loadConfig({ path, text, ...(options.env === undefined ? {} : { env: options.env }) });
+
+  async function first(): Promise<LoadedConfig> {
+    const text = await textOf(path);
+    const loaded = await load(text);
+    current = { loaded, text };
+    return loaded;
+  }
+
+  async function again(old: { readonly loaded: LoadedConfig; readonly text: string }): Promise<LoadedConfig> {
+    let seen = unreadable;
+    try {
+      const text = await textOf(path);
+      seen = text;
+      if (text === old.text || text === refused) return old.loaded;
+      const loaded = await load(text);
+      current = { loaded, text };
+      refused = undefined;
+      log.write("notice", `the configuration changed: ${loaded.hash} replaces ${old.loaded.hash}`);
+      return loaded;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      if (seen !== refused) {
+        log.write("alert", `config-rejected: ${old.loaded.hash} stays; ${messageOf(error)}`, {
+          outcome: "config-rejected",
+        });
+      }
+      refused = seen;
+      return old.loaded;
+    }
+  }
+
+  return async () => {
+    const nowMs = clock.monotonic();
+    if (current !== undefined && nowMs - lookedMs < lookEveryMs) return current.loaded;
+    if (looking === undefined) {
+      looking = (current === undefined ? first() : again(current)).finally(() => {
+        looking = undefined;
+      });
+      lookedMs = nowMs;
+    }
+    return looking;
+  };
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
+    throw new ConfigError([`the configuration file ${path} cannot be read${code}`]);
+  }
+}
