@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 import { LandfallError, messageOf } from "./errors.ts";
+import { version } from "./version.ts";
 
 /** One call; the whole of it, body included, must be over within `deadlineMs`. */
 export interface HttpRequest {
@@ -50,7 +51,7 @@ export class HttpError extends LandfallError {
 }
 
 /** What Landfall calls itself towards registries and targets. */
-export const userAgent = "landfall/0.1.0";
+const userAgent = `landfall/${version}`;
 
 const connectTimeoutMs = 5_000;
 const neverSent = new Set([

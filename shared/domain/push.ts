@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Digest, isDigest, isTag, parseRepository, type Repository } from "./reference.ts";
+import { type Digest, isDigest, isTag, type Repository } from "./reference.ts";
 
 /** The sources that can report a push, by their name in routes and configuration. */
 export const sourceNames = [
@@ -18,11 +18,7 @@ export const sourceNames = [
 ] as const;
 
 export const DigestText = z.custom<Digest>(isDigest, "expected sha256: and 64 lower-case hex digits");
-export const TagText = z.custom<string>(isTag, "expected a tag");
-export const RepositoryText = z.custom<Repository>(
-  (text) => typeof text === "string" && normal(text),
-  "expected a host-qualified repository in its normal form",
-);
+const TagText = z.custom<string>(isTag, "expected a tag");
 
 /**
  * One image that a source says was pushed. `registry` is the host (port kept), `repository` the path below it;
@@ -67,9 +63,4 @@ export type Classification =
 
 export function repositoryOf(push: ImagePush): Repository {
   return `${push.registry}/${push.repository}`;
-}
-
-function normal(text: string): boolean {
-  const parsed = parseRepository(text);
-  return parsed.kind === "repository" && parsed.repository === text;
 }

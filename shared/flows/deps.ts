@@ -44,7 +44,7 @@ export interface Budget {
 }
 
 /** Time that an invocation spends verifying or waiting at most, ms. */
-export const invocationBudgetMs = 20_000;
+const invocationBudgetMs = 20_000;
 
 export function newBudget(clock: Clock, stopping?: AbortSignal): Budget {
   return { endsMs: clock.monotonic() + invocationBudgetMs, ...(stopping === undefined ? {} : { stopping }) };
