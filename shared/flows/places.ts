@@ -23,12 +23,14 @@ export async function isItsTurn(deps: FlowDeps, target: string, workload: string
   return (await nextInLine(deps, target)).some((each) => each.id === workload);
 }
 
-/** A place on the target is free: whoever has waited longest is told so. */
+/**
+ * A place on the target is free: whoever has waited longest is told so. Two that end at the same moment both see both
+ * places and the same first in line, so each wakes as many as there are places; one too many finds its place taken.
+ */
 export async function wakeNext(deps: FlowDeps, target: string): Promise<void> {
-  const [next] = await nextInLine(deps, target);
-  if (next?.value.open === undefined) return;
-  const { workload, open } = next.value;
-  await deps.recorder.step("bus.continue", () =>
-    deps.bus.publish([{ kind: "continue", workload, seq: open.seq }]),
+  const messages = (await nextInLine(deps, target)).flatMap(({ value: { workload, open } }) =>
+    open === undefined ? [] : [{ kind: "continue", workload, seq: open.seq } as const],
   );
+  if (messages.length === 0) return;
+  await deps.recorder.step("bus.continue", () => deps.bus.publish(messages));
 }
