@@ -67,16 +67,30 @@ export class RegistryResponseError extends LandfallError {
   readonly retryable = true;
 }
 
-/** A deploy target could not be asked: refused, timed out, 5xx, garbage. Nothing is known about its workloads. */
+/** A deploy target could not be asked: refused, timed out, 429, 5xx, garbage. Nothing is known about its workloads. */
 export class TargetUnavailableError extends LandfallError {
   readonly code = "TARGET_UNAVAILABLE";
   readonly retryable = true;
+  /** How long the target, or what is in front of it, asked to be left alone, ms. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number | undefined }) {
+    super(message, options);
+    this.retryAfterMs = options?.retryAfterMs;
+  }
 }
 
 /** A deploy target refused our credentials or rights: a configuration matter that a person must mend. */
 export class TargetDeniedError extends LandfallError {
   readonly code = "TARGET_DENIED";
   readonly retryable = true;
+}
+
+/** How long the other side asked to be left alone, ms; `undefined`: it did not say. */
+export function retryAfterOf(error: unknown): number | undefined {
+  return error instanceof RegistryUnavailableError || error instanceof TargetUnavailableError
+    ? error.retryAfterMs
+    : undefined;
 }
 
 /** The message of anything thrown, for a log line or a reason. */

@@ -54,6 +54,11 @@ export class HttpError extends LandfallError {
 const userAgent = `landfall/${version}`;
 
 const connectTimeoutMs = 5_000;
+const minRetryAfterMs = 1_000;
+/** The longest that a `Retry-After` is believed. */
+export const maxRetryAfterMs = 6 * 3_600_000;
+/** Larger whole numbers are a date: Docker Hub has sent epoch seconds here. */
+const epochFrom = 1e9;
 const neverSent = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -141,6 +146,26 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
 export function headerOf(answer: HttpAnswer, name: string): string | undefined {
   const value = answer.headers[name];
   return typeof value === "string" ? value : value?.[0];
+}
+
+/**
+ * How long the other side asks to be left alone by `Retry-After`, ms, between 1 s and 6 h; `undefined` when it does
+ * not say. Knows seconds, epoch seconds and an HTTP date.
+ */
+export function retryAfterMs(answer: HttpAnswer, nowMs: number): number | undefined {
+  const text = (headerOf(answer, "retry-after") ?? headerOf(answer, "x-retry-after"))?.trim();
+  if (text === undefined) return undefined;
+  const wait = waitOf(text, nowMs);
+  return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, minRetryAfterMs), maxRetryAfterMs);
+}
+
+function waitOf(text: string, nowMs: number): number {
+  if (/^\d+$/.test(text)) {
+    const number = Number(text);
+    return number > epochFrom ? number * 1_000 - nowMs : number * 1_000;
+  }
+  // Date.parse would take "1.5" or "-5" for dates; HTTP dates begin with a weekday.
+  return /^[A-Za-z]{3}/.test(text) ? Date.parse(text) - nowMs : Number.NaN;
 }
 
 function split(url: string): { origin: string; path: string } {

@@ -2,7 +2,7 @@ import { stillFollows } from "../decide/push.ts";
 import { noMemory } from "../decide/verify.ts";
 import { type Wanted, wantedReference } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
-import { messageOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
 import type { OpenRollout } from "../ledger/ledger.ts";
 import type { WriteOutcome } from "../targets/target.ts";
 import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
@@ -35,7 +35,7 @@ export async function apply(
   let unknown = 0;
   for (let conflicts = 0; ; ) {
     const read = await getFresh(deps, at, ticket);
-    if (read.kind === "unavailable") return retreat(deps, ticket, read.message);
+    if (read.kind === "unavailable") return retreat(deps, ticket, read.message, read.retryAfterMs);
     const fresh = read.workload;
     const { open } = ticket;
     if (fresh === undefined)
@@ -54,18 +54,18 @@ export async function apply(
     if (!holds(deps, ticket.open.lease)) return ticket;
 
     const change = await changeFor(deps, ticket.open, fresh);
-    if (change.kind === "unavailable") return retreat(deps, ticket, change.message);
+    if (change.kind === "unavailable") return retreat(deps, ticket, change.message, change.retryAfterMs);
     const outcome = await deps.recorder
       .step("target.update", () => target.update(fresh, change.change))
-      .catch((error: unknown): WriteOutcome | { kind: "unavailable"; message: string } => {
+      .catch((error: unknown): WriteOutcome | Unavailable => {
         if (!isTargetTrouble(error)) throw error;
-        return { kind: "unavailable", message: messageOf(error) };
+        return unavailable(error);
       });
     switch (outcome.kind) {
       case "accepted":
         return settle(deps, ticket, at);
       case "unavailable":
-        return retreat(deps, ticket, outcome.message);
+        return retreat(deps, ticket, outcome.message, outcome.retryAfterMs);
       case "gone":
         return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
       case "refused":
@@ -98,9 +98,17 @@ export async function apply(
   }
 }
 
-type Fresh =
-  | { readonly kind: "read"; readonly workload: Workload | undefined }
-  | { readonly kind: "unavailable"; readonly message: string };
+type Fresh = { readonly kind: "read"; readonly workload: Workload | undefined } | Unavailable;
+
+interface Unavailable {
+  readonly kind: "unavailable";
+  readonly message: string;
+  readonly retryAfterMs: number;
+}
+
+function unavailable(error: unknown): Unavailable {
+  return { kind: "unavailable", message: messageOf(error), retryAfterMs: retryAfterOf(error) ?? 0 };
+}
 
 async function getFresh(deps: FlowDeps, at: FlowTarget, ticket: Ticket): Promise<Fresh> {
   try {
@@ -108,7 +116,7 @@ async function getFresh(deps: FlowDeps, at: FlowTarget, ticket: Ticket): Promise
     return { kind: "read", workload };
   } catch (error) {
     if (!isTargetTrouble(error)) throw error;
-    return { kind: "unavailable", message: messageOf(error) };
+    return unavailable(error);
   }
 }
 
@@ -127,7 +135,7 @@ async function changeFor(deps: FlowDeps, open: OpenRollout, fresh: Workload) {
     return { kind: "change", change: { seq: open.seq, images, platforms } } as const;
   } catch (error) {
     if (registryReason(error) === undefined) throw error;
-    return { kind: "unavailable", message: messageOf(error) } as const;
+    return unavailable(error);
   }
 }
 
@@ -240,8 +248,13 @@ async function giveWay(
 }
 
 /** The target cannot be written to now: the sweep tries again, later each time. */
-async function retreat(deps: FlowDeps, ticket: Ticket, message: string): Promise<undefined> {
-  const pauseMs = Math.min(60_000, 5_000 * 2 ** (ticket.open.attempts - 1));
+async function retreat(
+  deps: FlowDeps,
+  ticket: Ticket,
+  message: string,
+  retryAfterMs = 0,
+): Promise<undefined> {
+  const pauseMs = Math.max(retryAfterMs, Math.min(60_000, 5_000 * 2 ** (ticket.open.attempts - 1)));
   deps.log.write("warning", `${ticket.document.id}: ${message}; trying again in ${pauseMs / 1000} s`, {
     workload: ticket.document.id,
     seq: ticket.open.seq,

@@ -1,6 +1,6 @@
 import type { PushMessage } from "../bus/bus.ts";
 import type { Observed } from "../decide/push.ts";
-import { messageOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
 import type { Verdict } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { registryReason } from "./observe.ts";
@@ -15,19 +15,19 @@ export async function planTarget(
   observedMs: number,
 ): Promise<readonly Planned[]> {
   const { target } = at;
-  const waiting = (workload: Verdict["workload"], reason: string, detail: string): Planned => ({
-    verdict: { workload, kind: "waiting", reason, detail },
+  const waiting = (workload: Verdict["workload"], reason: string, error: unknown): Planned => ({
+    verdict: { workload, kind: "waiting", reason, detail: messageOf(error) },
+    retryAfterMs: retryAfterOf(error) ?? 0,
   });
   const guarded = async (workload: Verdict["workload"], act: () => Promise<Planned | undefined>) => {
     try {
       return await act();
     } catch (error) {
-      if (error instanceof TargetDeniedError) return waiting(workload, "target-denied", messageOf(error));
-      if (error instanceof TargetUnavailableError)
-        return waiting(workload, "target-unavailable", messageOf(error));
+      if (error instanceof TargetDeniedError) return waiting(workload, "target-denied", error);
+      if (error instanceof TargetUnavailableError) return waiting(workload, "target-unavailable", error);
       const reason = registryReason(error);
       if (reason === undefined) throw error;
-      return waiting(workload, reason, messageOf(error));
+      return waiting(workload, reason, error);
     }
   };
   const planned: Planned[] = [];

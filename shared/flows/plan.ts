@@ -35,6 +35,8 @@ export interface Planned {
   readonly verdict: Verdict;
   /** The rollout to carry on: a new one, or one that an earlier delivery of the same message had planned. */
   readonly ticket?: Ticket;
+  /** For a workload that waits: how long its target or registry asked to be left alone, ms. */
+  readonly retryAfterMs?: number;
 }
 
 const maxAttempts = 8;

@@ -1,5 +1,5 @@
 import { decideBlind, decideVerify } from "../decide/verify.ts";
-import { TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
 import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
@@ -29,11 +29,20 @@ export async function verify(
   const glance = leftMs(budget, deps.clock) === 0;
   const before = open.verify ?? { tasks: [], replaced: 0, blindMs: 0 };
   let memory = before;
+  let note = open.note;
+  let dueMs = open.dueMs;
+  let isBlind = false;
   for (;;) {
     const seen = await lookAt(deps, at, document.value.name);
     const nowMs = await deps.ledger.clock();
-    if (seen.kind === "blind") memory = decideBlind(memory, nowMs);
-    else {
+    let pauseMs = pollMs;
+    isBlind = seen.kind === "blind";
+    if (seen.kind === "blind") {
+      memory = decideBlind(memory, nowMs);
+      note = seen.message;
+      pauseMs = Math.max(pollMs, seen.retryAfterMs);
+      if (seen.retryAfterMs > 0) dueMs = nowMs + seen.retryAfterMs;
+    } else {
       const decision = decideVerify(facts, memory, seen.look, nowMs, deps.verify);
       if (decision.kind !== "wait") {
         const { kind, reason } = decision;
@@ -42,26 +51,30 @@ export async function verify(
         return;
       }
       memory = decision.memory;
+      note = decision.note;
     }
-    if (leftMs(budget, deps.clock) <= pollMs) break;
-    await deps.clock.sleep(pollMs, budget.stopping);
+    if (leftMs(budget, deps.clock) <= pauseMs) break;
+    await deps.clock.sleep(pauseMs, budget.stopping);
   }
+  const next = { ...open, verify: memory, dueMs, ...(note === undefined ? {} : { note }) };
   const kept =
-    same(before, memory) || (await save(deps, "workload.remember", ticket, { ...open, verify: memory }));
-  if (glance || kept === undefined) return;
+    (same(before, memory) && dueMs === open.dueMs) || (await save(deps, "workload.remember", ticket, next));
+  // A target that cannot be asked is not worth one invocation after the other: the sweep looks again.
+  if (glance || isBlind || kept === undefined) return;
   const message = { kind: "continue", workload: document.value.workload, seq: open.seq } as const;
   await deps.recorder.step("bus.continue", () => deps.bus.publish([message]));
 }
 
-type Seen = { readonly kind: "seen"; readonly look: Look | undefined } | { readonly kind: "blind" };
+type Seen =
+  | { readonly kind: "seen"; readonly look: Look | undefined }
+  | { readonly kind: "blind"; readonly message: string; readonly retryAfterMs: number };
 
 async function lookAt(deps: FlowDeps, at: FlowTarget, name: string): Promise<Seen> {
   try {
     return { kind: "seen", look: await deps.recorder.step("target.look", () => at.target.look(name)) };
   } catch (error) {
-    if (error instanceof TargetUnavailableError || error instanceof TargetDeniedError)
-      return { kind: "blind" };
-    throw error;
+    if (!(error instanceof TargetUnavailableError || error instanceof TargetDeniedError)) throw error;
+    return { kind: "blind", message: messageOf(error), retryAfterMs: retryAfterOf(error) ?? 0 };
   }
 }
 

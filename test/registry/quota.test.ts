@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type RateLimit, rateLimitOf, retryAfterMs } from "../../shared/registry/oci/quota.ts";
+import { retryAfterMs } from "../../shared/http.ts";
+import { type RateLimit, rateLimitOf } from "../../shared/registry/oci/quota.ts";
 
 const nowMs = Date.UTC(2026, 0, 5, 12);
 const sixHoursMs = 6 * 3_600_000;

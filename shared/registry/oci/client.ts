@@ -1,9 +1,16 @@
 import { RegistryDeniedError, RegistryResponseError, RegistryUnavailableError } from "../../errors.ts";
-import { type HttpAnswer, HttpError, type HttpRequest, headerOf } from "../../http.ts";
+import {
+  type HttpAnswer,
+  HttpError,
+  type HttpRequest,
+  headerOf,
+  maxRetryAfterMs,
+  retryAfterMs,
+} from "../../http.ts";
 import { type Access, type Authorization, authorizer } from "./authorizer.ts";
 import { parseChallenges } from "./challenge.ts";
 import { namedUrl, type Reach } from "./host.ts";
-import { maxRetryAfterMs, type RateLimit, rateLimitOf, retryAfterMs } from "./quota.ts";
+import { type RateLimit, rateLimitOf } from "./quota.ts";
 import { ErrorAnswer, readJson } from "./schema.ts";
 
 interface RegistryCall {

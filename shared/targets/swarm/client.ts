@@ -1,3 +1,4 @@
+import { systemClock } from "../../clock.ts";
 import { ConfigError, messageOf, TargetDeniedError, TargetUnavailableError } from "../../errors.ts";
 import {
   type HttpAnswer,
@@ -6,6 +7,7 @@ import {
   type HttpOptions,
   headerOf,
   httpClient,
+  retryAfterMs,
 } from "../../http.ts";
 import type { Secret } from "../../secret.ts";
 
@@ -103,8 +105,9 @@ export function engineClient(connection: EngineConnection): EngineClient {
     }
     const denied = denial(target, answer);
     if (denied !== undefined) throw denied;
-    throw new TargetUnavailableError(
+    throw unusable(
       `${target}: no Docker engine answers at \`host\`: ${answer.status}${wordsOf(answer)}`,
+      answer,
     );
   }
 
@@ -131,11 +134,10 @@ export function engineClient(connection: EngineConnection): EngineClient {
   function refusal(answer: HttpAnswer): TargetDeniedError | TargetUnavailableError | undefined {
     const denied = denial(target, answer);
     if (denied !== undefined) return denied;
-    // 503: this node is no manager, or the swarm has none to lead it.
-    if (answer.status === 503 || isVersionRefusal(answer) || isForeign(answer)) {
-      return new TargetUnavailableError(`${target}: the engine answered ${answer.status}${wordsOf(answer)}`);
-    }
-    return undefined;
+    // 503: this node is no manager, or the swarm has none to lead it. 429: something in front of it limits calls.
+    const turnedAway = answer.status === 503 || answer.status === 429;
+    if (!turnedAway && !isVersionRefusal(answer) && !isForeign(answer)) return undefined;
+    return unusable(`${target}: the engine answered ${answer.status}${wordsOf(answer)}`, answer);
   }
 
   return {
@@ -149,7 +151,7 @@ export function engineClient(connection: EngineConnection): EngineClient {
       if (isServiceMissing(answer)) return undefined;
       throw (
         refusal(answer) ??
-        new TargetUnavailableError(`${target}: the engine answered ${answer.status}${wordsOf(answer)}`)
+        unusable(`${target}: the engine answered ${answer.status}${wordsOf(answer)}`, answer)
       );
     },
     close: async () => {
@@ -170,6 +172,16 @@ export function wordsOf(answer: HttpAnswer): string {
   const text = messageIn(answer).replace(/\s+/g, " ").trim();
   if (text === "") return "";
   return `: ${text.length > maxWords ? `${text.slice(0, maxWords)}…` : text}`;
+}
+
+/** Every answer of the engine to an update is an object; a page of something in between is none. */
+export function isJsonObject(answer: HttpAnswer): boolean {
+  try {
+    const parsed: unknown = JSON.parse(answer.body.toString("utf8"));
+    return typeof parsed === "object" && parsed !== null;
+  } catch {
+    return false;
+  }
 }
 
 /** A service that is gone has the engine's own words; a 404 without them is another server's. */
@@ -246,6 +258,10 @@ function jsonOf(target: string, answer: HttpAnswer): unknown {
   } catch (error) {
     throw new TargetUnavailableError(`${target}: the engine's answer is no JSON`, { cause: error });
   }
+}
+
+function unusable(message: string, answer: HttpAnswer): TargetUnavailableError {
+  return new TargetUnavailableError(message, { retryAfterMs: retryAfterMs(answer, systemClock.now()) });
 }
 
 function unavailable(target: string, error: unknown): unknown {

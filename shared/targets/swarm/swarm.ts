@@ -4,7 +4,7 @@ import type { Workload } from "../../domain/workload.ts";
 import { TargetUnavailableError } from "../../errors.ts";
 import { type HttpAnswer, HttpError } from "../../http.ts";
 import type { Target, TargetContext, WriteOutcome } from "../target.ts";
-import { engineClient, isServiceMissing, wordsOf } from "./client.ts";
+import { engineClient, isJsonObject, isServiceMissing, wordsOf } from "./client.ts";
 import type { SwarmConfig } from "./config.ts";
 import { isJob, nodePlatforms, toLook, toWorkload } from "./map.ts";
 import { NodeWire, ServiceWire, TaskWire } from "./schema.ts";
@@ -116,7 +116,12 @@ function outcomeOf(answer: HttpAnswer): WriteOutcome | undefined {
   const words = wordsOf(answer);
   switch (answer.status) {
     case 200:
-      return { kind: "accepted" };
+      if (isJsonObject(answer)) return { kind: "accepted" };
+      return {
+        kind: "unknown",
+        message:
+          "the answer to the update is none of the engine's: is there something between it and `host`?",
+      };
     case 404:
       return isServiceMissing(answer) ? { kind: "gone" } : undefined;
     case 409:

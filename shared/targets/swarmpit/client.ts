@@ -1,6 +1,6 @@
 import { systemClock } from "../../clock.ts";
 import { messageOf, TargetDeniedError, TargetUnavailableError } from "../../errors.ts";
-import { type HttpAnswer, type HttpClient, HttpError, headerOf } from "../../http.ts";
+import { type HttpAnswer, type HttpClient, HttpError, headerOf, retryAfterMs } from "../../http.ts";
 import type { Secret } from "../../secret.ts";
 import type { WriteOutcome } from "../target.ts";
 import { isServiceMissing, readDenial, redeployOutcome, wrongAddress } from "./answers.ts";
@@ -54,9 +54,10 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
       if (isServiceMissing(answer)) return undefined;
       const denial = readDenial(answer, isFromSwarmpit(answer));
       if (denial !== undefined) throw new TargetDeniedError(`${connection.target}: ${denial}`);
-      throw new TargetUnavailableError(
-        `${connection.target}: ${wrongAddress(answer) ?? `Swarmpit answered ${answer.status} to GET ${path.split("/")[0]}`}`,
-      );
+      const said = wrongAddress(answer) ?? `Swarmpit answered ${answer.status} to GET ${path.split("/")[0]}`;
+      throw new TargetUnavailableError(`${connection.target}: ${said}`, {
+        retryAfterMs: retryAfterMs(answer, systemClock.now()),
+      });
     },
     async redeploy(id) {
       let answer: HttpAnswer;
@@ -71,7 +72,9 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
         case "denied":
           throw new TargetDeniedError(`${connection.target}: ${outcome.message}`);
         case "unavailable":
-          throw new TargetUnavailableError(`${connection.target}: ${outcome.message}`);
+          throw new TargetUnavailableError(`${connection.target}: ${outcome.message}`, {
+            retryAfterMs: retryAfterMs(answer, systemClock.now()),
+          });
         default:
           return outcome;
       }
