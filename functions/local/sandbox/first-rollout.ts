@@ -33,6 +33,10 @@ const patienceMs = 120_000;
 export async function firstRollout({ sandbox, wiring, runner, log, stopping }: FirstRollout): Promise<void> {
   const { ledger, clock } = await wiring.flows();
   const startedMs = clock.monotonic();
+  log.write(
+    "notice",
+    `no LANDFALL_CONFIG: this is the sandbox, a registry at ${sandbox.registryHost} and a Swarmpit with ${sandbox.services} services`,
+  );
   log.write("notice", `pushing ${sandbox.registryHost}/${sandbox.image} to the sandbox's registry`);
   const digest = sandbox.push();
   for (;;) {
@@ -51,6 +55,7 @@ export async function firstRollout({ sandbox, wiring, runner, log, stopping }: F
 From push to rolled out and verified: ${seconds} s.
 
   push the next one      curl -X POST http://${sandbox.registryHost}/sandbox/push/${sandbox.image}
+  a broken one           curl -X POST http://${sandbox.registryHost}/sandbox/push/${sandbox.image} -d '{"command":["exit","1"]}'
   with Docker            docker push ${sandbox.registryHost}/${sandbox.image}
   what runs, and why     npx landfall status
                          npx landfall explain ${sandbox.registryHost}/${sandbox.image}

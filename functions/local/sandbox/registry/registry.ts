@@ -116,14 +116,16 @@ export async function startSandboxRegistry(options: SandboxRegistryOptions = {})
     if (method !== "POST") return failure(405, "UNSUPPORTED", "expected POST");
     const wanted = PushBody.safeParse(readJson(body));
     if (!wanted.success) {
-      return failure(400, "INVALID", 'expected no body, or JSON such as {"command":["sh","-c","exit 1"]}');
+      return failure(400, "INVALID", 'expected no body, or JSON such as {"command":["exit","1"]}');
     }
     const { content, command } = wanted.data;
     const digest = push(repository, tag, {
       ...(content === undefined ? {} : { content }),
       ...(command === undefined ? {} : { command }),
     });
-    return json(201, { image: `${host}/${repository}:${tag}`, digest });
+    const answer = json(201, { image: `${host}/${repository}:${tag}`, digest });
+    // Read in a terminal: the prompt begins on a line of its own.
+    return { ...answer, body: Buffer.concat([answer.body, Buffer.from("\n")]) };
   };
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
