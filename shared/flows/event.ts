@@ -1,5 +1,6 @@
-import type { EventDocument } from "../ledger/ledger.ts";
+import type { EventDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
+import type { Owed } from "./observe.ts";
 import { record } from "./record.ts";
 
 /** How long an invocation that looks again keeps others from doing the same, ms. */
@@ -8,6 +9,7 @@ const maxAttempts = 5;
 
 /**
  * Puts on record what a pass over a push came to.
+ * @param owed what is due until then, unless somebody else has looked since
  * @returns the event's new revision; `undefined` when another delivery of the same message finished it
  */
 export async function saveEvent(
@@ -15,14 +17,17 @@ export async function saveEvent(
   id: string,
   event: EventDocument,
   rev: number,
+  owed?: Owed,
 ): Promise<number | undefined> {
   let expect = rev;
+  let paid: readonly Write[] = owed === undefined ? [] : [owed];
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const write = { collection: "events", id, expect, value: event } as const;
-    if ((await record(deps, "event.record", [write])) === "written") return expect + 1;
+    if ((await record(deps, "event.record", [write, ...paid])) === "written") return expect + 1;
     const stored = await deps.ledger.get("events", id);
     if (stored?.value.state === "done") return undefined;
     expect = stored?.rev ?? 0;
+    if (owed !== undefined && (await deps.ledger.get("refs", owed.id))?.rev !== owed.expect) paid = [];
   }
   return undefined;
 }

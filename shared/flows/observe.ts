@@ -5,7 +5,7 @@ import {
   RegistryResponseError,
   RegistryUnavailableError,
 } from "../errors.ts";
-import { type RefDocument, refId, type Stored } from "../ledger/ledger.ts";
+import { type RefDocument, refId, type Stored, type Write } from "../ledger/ledger.ts";
 import type { ManifestHead } from "../registry/registry.ts";
 import type { FlowDeps } from "./deps.ts";
 import { record } from "./record.ts";
@@ -22,19 +22,29 @@ export type Observation =
       /** The tag points to a digest that it had pointed to earlier. */
       readonly movedBack: boolean;
       readonly atMs: number;
+      readonly owed?: Owed;
     }
   /** Somebody else is asking the registry and will look once more because of us. */
   | { readonly kind: "joined"; readonly holder: string }
-  | { readonly kind: "missing" }
+  | { readonly kind: "missing"; readonly owed?: Owed }
   | {
       readonly kind: "unavailable";
       readonly reason: "registry-unavailable" | "registry-denied" | "registry-response";
       readonly message: string;
       readonly retryAfterMs?: number;
+      readonly owed?: Owed;
     };
+
+/**
+ * Others rely on this look, whose own messages are acknowledged: until this is written, together with what came of the
+ * look, the ref stays due and the sweep repeats the look of one who died.
+ */
+export type Owed = Extract<Write, { readonly collection: "refs" }>;
 
 /** How long a look at the registry is believed to be under way, ms: longer than any deadline in it. */
 const holdMs = 30_000;
+/** How long whoever has looked may take until what came of it is on record, ms. */
+const owedMs = 60_000;
 const keptEarlier = 20;
 const maxRounds = 20;
 
@@ -51,6 +61,7 @@ export async function observe(
   holder: string,
 ): Promise<Observation> {
   const id = refId(repository, tag);
+  let isOwed = false;
   for (let round = 0; round < maxRounds; round++) {
     const stored = await deps.ledger.get("refs", id);
     const nowMs = await deps.ledger.clock();
@@ -62,19 +73,25 @@ export async function observe(
       }
       continue;
     }
+    // Somebody has joined this look, or one that was not brought to its end.
+    isOwed ||= ref.dueMs !== undefined;
     const untilMs = nowMs + holdMs;
     const claimed: RefDocument = { ...ref, dirty: false, holder: { id: holder, untilMs }, dueMs: untilMs };
     if ((await write(deps, "ref.claim", id, rev, claimed)) === "conflict") continue;
 
     const answer = await ask(deps, repository, tag);
-    if (answer.kind === "failed") {
-      if ((await release(deps, id, holder, claimed, rev + 1)) === "again") continue;
-      return answer.observation;
-    }
     const atMs = await deps.ledger.clock();
-    if (answer.head === undefined) {
-      if ((await release(deps, id, holder, claimed, rev + 1)) === "again") continue;
-      return { kind: "missing" };
+    const due = isOwed ? { dueMs: atMs + owedMs } : {};
+    const owed = (value: RefDocument): { readonly owed?: Owed } => {
+      const { dueMs: _, ...rest } = value;
+      return isOwed ? { owed: { collection: "refs", id, expect: rev + 2, value: rest } } : {};
+    };
+    if (answer.kind === "failed" || answer.head === undefined) {
+      const { holder: _holder, dueMs: _dueMs, ...rest } = claimed;
+      const released = { ...rest, ...due };
+      if ((await release(deps, id, holder, released, rev + 1)) === "again") continue;
+      const observation = answer.kind === "failed" ? answer.observation : { kind: "missing" as const };
+      return { ...observation, ...owed(released) };
     }
     const { digest } = answer.head;
     const moved = ref.digest !== digest;
@@ -87,6 +104,7 @@ export async function observe(
       earlier:
         moved && ref.digest !== undefined ? [ref.digest, ...ref.earlier].slice(0, keptEarlier) : ref.earlier,
       dirty: false,
+      ...due,
     };
     if ((await write(deps, "ref.result", id, rev + 1, next)) === "conflict") continue;
     return {
@@ -97,6 +115,7 @@ export async function observe(
       ...(ref.digest === undefined ? {} : { before: ref.digest }),
       movedBack: moved && ref.earlier.includes(digest),
       atMs,
+      ...owed(next),
     };
   }
   return {
@@ -147,11 +166,10 @@ async function release(
   deps: FlowDeps,
   id: string,
   holder: string,
-  claimed: RefDocument,
+  released: RefDocument,
   rev: number,
 ): Promise<"released" | "again"> {
-  const { holder: _holder, dueMs: _dueMs, ...rest } = claimed;
-  if ((await write(deps, "ref.release", id, rev, rest)) === "written") return "released";
+  if ((await write(deps, "ref.release", id, rev, released)) === "written") return "released";
   const now: Stored<"refs"> | undefined = await deps.ledger.get("refs", id);
   return now?.value.holder?.id === holder ? "again" : "released";
 }

@@ -6,7 +6,7 @@ import type { EventDocument } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, saveEvent } from "./event.ts";
-import { type Observation, observe } from "./observe.ts";
+import { type Observation, type Owed, observe } from "./observe.ts";
 import type { Ticket } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
 
@@ -25,6 +25,7 @@ interface Pass {
   readonly tickets: readonly Ticket[];
   /** When to look again; absent: the event is done. */
   readonly again?: number;
+  readonly owed?: Owed;
 }
 
 /**
@@ -70,7 +71,7 @@ async function passes(
   for (let looks = firstLooks; ; looks++) {
     const pass = await look(deps, message, looks);
     const event = eventOf(message, pass, looks);
-    const written = await saveEvent(deps, message.event, event, rev);
+    const written = await saveEvent(deps, message.event, event, rev, pass.owed);
     await Promise.all(
       pass.tickets.map((ticket) =>
         advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket),
@@ -103,6 +104,7 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
     });
   }
   const seen = await observe(deps, repository, push.tag, `${event}~${deps.newId()}`);
+  const owed = seen.kind === "joined" || seen.owed === undefined ? {} : { owed: seen.owed };
   switch (seen.kind) {
     case "joined":
       return done(
@@ -110,15 +112,21 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
         `another delivery is asking the registry (${seen.holder}) and will look once more`,
       );
     case "missing":
-      return waitOrEnd(deps, nowMs, lagLooksMs[looks], "missing", `${image} is not in the registry`);
+      return {
+        ...waitOrEnd(deps, nowMs, lagLooksMs[looks], "missing", `${image} is not in the registry`),
+        ...owed,
+      };
     case "unavailable": {
       const spentMs = nowMs - message.heardMs;
       const pauseMs = Math.max(troubleLooksMs[looks] ?? troubleLooksMs[3], seen.retryAfterMs ?? 0);
       const again = spentMs > giveUpMs ? undefined : pauseMs;
-      return waitOrEnd(deps, nowMs, again, seen.reason, seen.message);
+      return { ...waitOrEnd(deps, nowMs, again, seen.reason, seen.message), ...owed };
     }
     case "observed":
-      return planAll(deps, message, { repository, tag: push.tag, ...seen }, seen, looks);
+      return {
+        ...(await planAll(deps, message, { repository, tag: push.tag, ...seen }, seen, looks)),
+        ...owed,
+      };
     default:
       return seen satisfies never;
   }

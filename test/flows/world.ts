@@ -58,6 +58,7 @@ export function world(options: WorldOptions = {}): World {
   let nowMs = startMs;
   let current = "a";
   let ids = 0;
+  const messageIds = new Map<Message, string>();
   const undelivered: Message[] = [];
   const deadLetters: string[] = [];
   const clock: World["clock"] = {
@@ -109,20 +110,23 @@ export function world(options: WorldOptions = {}): World {
     random: () => 0.5,
     recorder,
   });
-  const deliver = (message: Message, deps: FlowDeps, redelivered = false) =>
-    take(
+  const deliver = (message: Message, deps: FlowDeps, redelivered = false) => {
+    const messageId = messageIds.get(message) ?? `message-${++ids}`;
+    messageIds.set(message, messageId);
+    return take(
       {
         ...deps,
         bus: { ...deps.bus, deadLetter: async (_data, _attributes, reason) => void deadLetters.push(reason) },
       },
       {
-        messageId: `message-${++ids}`,
+        messageId,
         data: Buffer.from(JSON.stringify(message)).toString("base64"),
         attributes: {},
         redelivered,
       },
       newBudget(clock),
     );
+  };
 
   return {
     clock,
@@ -189,28 +193,36 @@ function exits(digest: Digest | undefined): boolean {
   return ["X", "Y"].some((letter) => digestOf(letter) === digest);
 }
 
-/** Dies at the n-th step, right before or right after it: nothing that it would still do ever happens. */
-export function mortal(dies: { readonly step: number; readonly side: "before" | "after" }): Recorder & {
+export interface Mortal extends Recorder {
+  /** The steps that were begun, the last one included. */
   readonly points: readonly FaultPoint[];
-} {
+  /** Resolves at the death. */
+  readonly died: Promise<"died">;
+}
+
+/** Dies at the n-th step, or the first of a name, right before or right after it: nothing that it would still do happens. */
+export function mortal(dies?: {
+  readonly step: number | FaultPoint;
+  readonly side: "before" | "after";
+}): Mortal {
   const points: FaultPoint[] = [];
+  const { promise: died, resolve } = Promise.withResolvers<"died">();
   let dead = false;
-  const never = <T>() => new Promise<T>(() => {});
+  const die = <T>() => {
+    dead = true;
+    resolve("died");
+    return new Promise<T>(() => {});
+  };
   return {
     points,
+    died,
     step: async (point, act) => {
-      if (dead) return never();
-      const index = points.push(point) - 1;
-      if (index === dies.step && dies.side === "before") {
-        dead = true;
-        return never();
-      }
-      const answer = await act();
-      if (index === dies.step || dead) {
-        dead = true;
-        return never();
-      }
-      return answer;
+      if (dead) return die();
+      const isLast = [points.push(point) - 1, point].some((each) => each === dies?.step);
+      if (isLast && dies?.side === "before") return die();
+      const acting = act();
+      await acting.catch(() => {});
+      return dead || isLast ? die() : acting;
     },
   };
 }
