@@ -11,7 +11,7 @@ import { freeAtMs, holds } from "./lease.ts";
 import { registryReason } from "./observe.ts";
 import { isItsTurn, wakeNext } from "./places.ts";
 import { plannedDueMs, type Ticket } from "./plan.ts";
-import { save } from "./save.ts";
+import { rebase, save } from "./save.ts";
 
 const maxConflicts = 5;
 const maxUnknown = 3;
@@ -82,19 +82,9 @@ export async function apply(
         return outcome satisfies never;
     }
     await deps.clock.sleep(100 + Math.floor(deps.random() * 400));
-    const now = await deps.ledger.get("workloads", ticket.document.id);
-    if (now?.rev !== ticket.document.rev) {
-      deps.log.write(
-        "notice",
-        `${ticket.document.id}: fenced, another holder carries rollout ${open.seq} on`,
-        {
-          workload: ticket.document.id,
-          seq: open.seq,
-          outcome: "fenced",
-        },
-      );
-      return undefined;
-    }
+    const current = await rebase(deps, ticket);
+    if (current === undefined) return undefined;
+    ticket = current;
   }
 }
 

@@ -45,7 +45,10 @@ export async function save(
 export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | undefined> {
   const document = await deps.ledger.get("workloads", ticket.document.id);
   const open = document?.value.open;
-  if (document !== undefined && open !== undefined && isSame(open, ticket.open)) return { document, open };
+  if (document !== undefined && open !== undefined && isSame(open, ticket.open)) {
+    // Our own lease: its start on this process's clock is known of no copy of it.
+    return { document, open: { ...ticket.open, to: open.to } };
+  }
   await letGo(deps, ticket, document);
   return undefined;
 }
