@@ -4,6 +4,7 @@ export default defineConfig({
   root: `${import.meta.dirname}/../..`,
   test: {
     include: ["test/e2e/**/*.test.ts"],
+    setupFiles: ["test/e2e/needs-testbed.ts"],
     // One Swarm, one pair of registries: the files take turns.
     fileParallelism: false,
     reporters: ["default", ["json", { outputFile: ".test-results/e2e.json" }]],
