@@ -15,6 +15,8 @@ export interface Observed {
 export interface Known {
   readonly wanted: Wanted;
   readonly deployed?: Readonly<Record<string, Digest>>;
+  /** Digests that containers name, but whose rollout failed, and not by the image. */
+  readonly unproven?: Readonly<Record<string, Digest>>;
   readonly held: readonly { readonly digest: Digest; readonly reason: string }[];
   readonly open?: { readonly seq: number; readonly to: Wanted };
 }
@@ -26,7 +28,8 @@ export interface Rules {
 }
 
 export type PushDecision =
-  | { readonly kind: "roll-out"; readonly to: Wanted }
+  /** `again`: it names the digests already, but the rollout that brought them there failed, and not by the image. */
+  | { readonly kind: "roll-out"; readonly to: Wanted; readonly again?: true }
   /** An open rollout already brings the workload there. */
   | { readonly kind: "join"; readonly seq: number }
   | { readonly kind: "skip"; readonly reason: SkipReason; readonly detail?: string }
@@ -59,7 +62,12 @@ export function decidePush(seen: Observed, workload: Workload, known: Known, rul
     return observed(rules, { kind: "roll-out", to: { ...open.to, ...to } });
   }
   const behind = followers.filter((container) => container.reference?.digest !== seen.digest);
-  if (behind.length === 0) return { kind: "skip", reason: "already-running" };
+  if (behind.length === 0) {
+    const unproven = names.some((name) => known.unproven?.[name] === seen.digest);
+    return unproven
+      ? observed(rules, { kind: "roll-out", to, again: true })
+      : { kind: "skip", reason: "already-running" };
+  }
   const changed = behind.find(
     (container) =>
       known.deployed?.[container.name] === seen.digest &&

@@ -65,9 +65,12 @@ export function decideVerify(
     return { kind: "failed", reason: `${sentence}${own}`, blame };
   };
 
-  if (look.update === "rolled-back") return failed(look.message ?? "the target rolled the update back");
+  if (look.update === "rolled-back") {
+    return failed(memory.said ?? look.message ?? "the target rolled the update back");
+  }
   if (look.update === "rolling-back") {
-    return { kind: "wait", memory, note: "the target is rolling back by itself" };
+    const said = look.message === undefined ? {} : { said: look.message };
+    return { kind: "wait", memory: { ...memory, ...said }, note: "the target is rolling back by itself" };
   }
   if (!shows(look, facts.to)) return { kind: "superseded", reason: "changed by someone else" };
   if (look.update === "paused") return failed(look.message ?? "the target paused the update");

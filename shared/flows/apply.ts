@@ -16,6 +16,9 @@ import { rebase, save } from "./save.ts";
 const maxConflicts = 5;
 const maxUnknown = 3;
 const maxLagging = 3;
+const unpinned =
+  "the target deployed the tag without a digest, so that nobody can tell what its tasks run: " +
+  "push Docker-type manifests, or use `kind: swarm` for this target";
 /** When the sweep looks at a verifying rollout whose own invocation is silent, ms. */
 const verifyingDueMs = 45_000;
 /** How long an unfenced target is left alone after a write whose answer was lost, ms. */
@@ -47,7 +50,11 @@ export async function apply(
       return finish(deps, ticket, { state: "superseded", reason: `${other.reason}${detail}` });
     }
     const mustMark = open.disputed === true && target.capabilities.fences && fresh.fence < open.seq;
-    if (isAt(fresh, open.to) && !mustMark) return accept(deps, ticket, at, fresh);
+    if (isAt(fresh, open.to) && !mustMark) {
+      const paused = open.again === true ? await isPaused(deps, at, ticket) : { kind: "going" as const };
+      if (paused.kind === "unavailable") return retreat(deps, ticket, paused.message, paused.retryAfterMs);
+      if (paused.kind === "going") return accept(deps, ticket, at, fresh);
+    }
     const corrected = await correct(deps, ticket, fresh);
     if (corrected === undefined) return undefined;
     ticket = corrected;
@@ -76,7 +83,11 @@ export async function apply(
         break;
       case "unknown":
         if (!target.capabilities.fences) return waitForUnknown(deps, ticket, outcome.message);
-        if (++unknown >= maxUnknown) return retreat(deps, ticket, outcome.message);
+        if (++unknown >= maxUnknown) {
+          // It may still arrive: whatever replaces this rollout has to leave a mark.
+          const disputed: Ticket = { ...ticket, open: { ...ticket.open, disputed: true } };
+          return retreat(deps, disputed, outcome.message);
+        }
         break;
       default:
         return outcome satisfies never;
@@ -104,6 +115,21 @@ async function getFresh(deps: FlowDeps, at: FlowTarget, ticket: Ticket): Promise
   try {
     const workload = await deps.recorder.step("target.get", () => at.target.get(ticket.document.value.name));
     return { kind: "read", workload };
+  } catch (error) {
+    if (!isTargetTrouble(error)) throw error;
+    return unavailable(error);
+  }
+}
+
+/** An update that the target has paused goes on only when it is written again, even if nothing in it changes. */
+async function isPaused(
+  deps: FlowDeps,
+  at: FlowTarget,
+  ticket: Ticket,
+): Promise<{ readonly kind: "paused" | "going" } | Unavailable> {
+  try {
+    const look = await deps.recorder.step("target.look", () => at.target.look(ticket.document.value.name));
+    return { kind: look?.update === "paused" ? "paused" : "going" };
   } catch (error) {
     if (!isTargetTrouble(error)) throw error;
     return unavailable(error);
@@ -166,9 +192,15 @@ async function accept(
   switch (resolved.kind) {
     case "at":
       break;
-    case "lagging":
-      if (open.attempts <= maxLagging) return retreat(deps, ticket, resolved.message);
+    case "lagging": {
+      const lagged = (open.lagged ?? 0) + 1;
+      if (lagged <= maxLagging)
+        return retreat(deps, { ...ticket, open: { ...open, lagged } }, resolved.message);
       return finish(deps, ticket, { state: "failed", reason: resolved.message, blame: "environment" });
+    }
+    case "unpinned":
+      // Each try restarts every task, and the registry would have to answer in another way.
+      return finish(deps, ticket, { state: "failed", reason: unpinned, blame: "environment" });
     case "changed":
       return finish(deps, ticket, { state: "superseded", reason: "changed by someone else" });
     default:
@@ -194,6 +226,7 @@ async function accept(
 type Resolved =
   | { readonly kind: "at"; readonly to: Wanted }
   | { readonly kind: "lagging"; readonly message: string }
+  | { readonly kind: "unpinned" }
   | { readonly kind: "changed" };
 
 /** What the target resolved is judged by the registry: the tag's newest digest is as good as the one that was planned. */
@@ -201,21 +234,20 @@ async function resolve(deps: FlowDeps, open: OpenRollout, shown: Workload): Prom
   const to: Record<string, Wanted[string]> = {};
   for (const [name, wanted] of Object.entries(open.to)) {
     const container = shown.containers.find((each) => each.name === name);
-    const digest = container?.reference?.digest;
+    const { repository, tag, digest } = container?.reference ?? {};
     if (digest === wanted.digest) {
       to[name] = wanted;
       continue;
     }
-    if (digest === undefined || container?.image === open.from[name]) {
-      return {
-        kind: "lagging",
-        message: "the target still resolves the tag to the digest from before the push",
-      };
-    }
+    if (repository !== wanted.repository || tag !== wanted.tag) return { kind: "changed" };
+    if (digest === undefined) return { kind: "unpinned" };
     const head = await deps.recorder
       .step("registry.head", () => deps.registry.head(wanted.repository, wanted.tag))
       .catch(() => undefined);
-    if (head?.digest !== digest) return { kind: "changed" };
+    if (head?.digest !== digest) {
+      const was = container?.image === open.from[name] ? "the digest from before the push" : digest;
+      return { kind: "lagging", message: `the target resolved the tag to ${was}, not to the registry's` };
+    }
     to[name] = { ...wanted, digest };
   }
   return { kind: "at", to };

@@ -24,7 +24,7 @@ export async function finish(deps: FlowDeps, ticket: Ticket, end: End): Promise<
   for (let current: Ticket | undefined = ticket; ; current = await rebase(deps, current)) {
     if (current === undefined) return;
     const { document, open } = current;
-    const { open: _open, ...rest } = document.value;
+    const { open: _open, unproven: _unproven, ...rest } = document.value;
     const value: WorkloadDocument = { ...rest, ...consequences(document.value, open.to, end, nowMs) };
     const write = { collection: "workloads", id: document.id, expect: document.rev, value } as const;
     const history = closing(document.value, open, outcome, nowMs);
@@ -45,17 +45,19 @@ function consequences(
   to: Wanted,
   end: End,
   nowMs: number,
-): Partial<Pick<WorkloadDocument, "deployed" | "lastGood" | "holds">> {
+): Partial<Pick<WorkloadDocument, "deployed" | "lastGood" | "holds" | "unproven">> {
   const digests: Record<string, Digest> = {};
   for (const [name, wanted] of Object.entries(to)) digests[name] = wanted.digest;
   const deployed = { ...before.deployed, ...digests };
+  const others = Object.entries(before.unproven ?? {}).filter(([name]) => digests[name] === undefined);
+  const unproven = others.length === 0 ? {} : { unproven: Object.fromEntries(others) };
   switch (end.state) {
     case "succeeded": {
       const good = Object.entries(to).map(([name, wanted]) => [
         name,
         printReference(wantedReference(wanted)),
       ]);
-      return { deployed, lastGood: { ...before.lastGood, ...Object.fromEntries(good) } };
+      return { ...unproven, deployed, lastGood: { ...before.lastGood, ...Object.fromEntries(good) } };
     }
     case "failed": {
       const held = [...new Set(Object.values(digests))].map((digest) => ({
@@ -63,13 +65,15 @@ function consequences(
         reason: end.reason,
         sinceMs: nowMs,
       }));
+      const isUnproven = end.stands === true && end.blame === "environment";
       return {
+        ...(isUnproven ? { unproven: { ...before.unproven, ...digests } } : unproven),
         ...(end.stands === true ? { deployed } : {}),
         ...(end.blame === "image" ? { holds: [...before.holds, ...held] } : {}),
       };
     }
     case "superseded":
-      return {};
+      return before.unproven === undefined ? {} : { unproven: before.unproven };
     default:
       return end.state satisfies never;
   }

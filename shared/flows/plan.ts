@@ -1,4 +1,4 @@
-import { decidePush, follows, type Known, type Observed } from "../decide/push.ts";
+import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
 import type { Cause, Rollout, Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import {
@@ -87,7 +87,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       case "roll-out": {
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
-        const ticket = await write(deps, { ...request, workload: fresh ?? workload }, stored, decision.to);
+        const ticket = await write(deps, { ...request, workload: fresh ?? workload }, stored, decision);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
       }
@@ -146,7 +146,7 @@ async function write(
   deps: FlowDeps,
   request: PlanRequest,
   stored: Stored<"workloads"> | undefined,
-  to: Wanted,
+  { to, again }: PushDecision & { readonly kind: "roll-out" },
 ): Promise<Ticket | undefined> {
   const { workload } = request;
   const nowMs = await deps.ledger.clock();
@@ -173,6 +173,7 @@ async function write(
     attempts: claim ? 1 : 0,
     dueMs: lease === undefined ? nowMs + plannedDueMs : lease.untilMs,
     ...(isDisputed(before?.open) ? { disputed: true } : {}),
+    ...(again === undefined ? {} : { again }),
   };
   const value: WorkloadDocument = {
     ...(before ?? newDocument(workload)),
@@ -235,6 +236,7 @@ function knownOf(document: WorkloadDocument | undefined): Known {
   return {
     wanted: document?.wanted ?? {},
     ...(document?.deployed === undefined ? {} : { deployed: document.deployed }),
+    ...(document?.unproven === undefined ? {} : { unproven: document.unproven }),
     held: document?.holds ?? [],
     ...(document?.open === undefined ? {} : { open: document.open }),
   };

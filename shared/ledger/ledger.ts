@@ -38,6 +38,8 @@ export interface VerifyMemory {
   /** Sum of the time in which the target could not be asked, ms: it does not count against the deadline. */
   readonly blindMs: number;
   readonly blindSinceMs?: number;
+  /** Why the target began to roll back by itself, in its own words: when it is done, it says no more than that. */
+  readonly said?: string;
 }
 
 /** The rollout that a workload is in. */
@@ -54,9 +56,13 @@ export interface OpenRollout {
   readonly config: string;
   /** Writes to the target that were attempted. */
   readonly attempts: number;
+  /** How often a target that resolves the tag by itself came to an older digest. */
+  readonly lagged?: number;
   readonly verify?: VerifyMemory;
   /** It replaced a rollout whose write may still be on its way: it marks the target even where nothing changes. */
   readonly disputed?: boolean;
+  /** The workload names these digests already, but an earlier rollout of them failed by its environment. */
+  readonly again?: boolean;
   /** Why it waits, for a person. */
   readonly note?: string;
   /** The target could not be written to: it takes nobody's place on the target until then. */
@@ -76,6 +82,8 @@ export interface WorkloadDocument {
   readonly deployed?: Readonly<Record<string, Digest>>;
   /** Whole references as verified last, by container, as the target spells them. */
   readonly lastGood?: Readonly<Record<string, string>>;
+  /** Digests that Landfall put there and whose rollout failed by the environment: a later push of one tries again. */
+  readonly unproven?: Readonly<Record<string, Digest>>;
   /** What ran before our first write, by container, as the target spelled it. */
   readonly baseline?: Readonly<Record<string, string>>;
   readonly holds: readonly Hold[];

@@ -151,6 +151,25 @@ describe("what an observed tag means for one workload", () => {
       expected: "roll-out",
     },
     {
+      name: "tries a digest again whose rollout failed by its environment",
+      image: `acme/web:v1@${digest("b")}`,
+      known: { ...nothing, deployed: { web: digest("b") }, unproven: { web: digest("b") } },
+      expected: "roll-out",
+    },
+    {
+      name: "leaves a digest alone after another one's rollout failed by its environment",
+      image: `acme/web:v1@${digest("b")}`,
+      known: { ...nothing, deployed: { web: digest("b") }, unproven: { web: digest("a") } },
+      expected: "already-running",
+    },
+    {
+      name: "only tells in observe mode that it would try again",
+      image: `acme/web:v1@${digest("b")}`,
+      known: { ...nothing, deployed: { web: digest("b") }, unproven: { web: digest("b") } },
+      rules: { ...act, mode: "observe" },
+      expected: "observe",
+    },
+    {
       name: "does not undo what a person changed after this digest was deployed",
       image: `acme/web:v1@${digest("a")}`,
       known: { ...nothing, wanted: { web: seen }, deployed: { web: digest("b") } },

@@ -221,6 +221,32 @@ describe("verification of a rollout", () => {
       expected: { kind: "failed", blame: "image" },
     },
     {
+      name: "tells why the target rolled back, which it no longer says at the end",
+      looks: [
+        [
+          2,
+          look([failedTask("x")], {
+            update: "rolling-back",
+            message: "update rolled back due to failure or early termination of task x",
+            image: `acme/web:v1@${digest("a")}`,
+          }),
+        ],
+        [
+          3,
+          look([failedTask("x")], {
+            update: "rolled-back",
+            message: "rollback completed",
+            image: `acme/web:v1@${digest("a")}`,
+          }),
+        ],
+      ],
+      expected: {
+        kind: "failed",
+        reason: expect.stringMatching(/^update rolled back due to failure or early termination of task x: /),
+        blame: "image",
+      },
+    },
+    {
       name: "does not judge a workload that somebody else moved on",
       looks: [[2, look([], { image: `acme/web:v1@${digest("c")}` })]],
       expected: { kind: "superseded", reason: "changed by someone else" },
