@@ -16,8 +16,8 @@ const stopWithinMs = 35_000;
 const pollMs = 50;
 
 export interface LandfallOptions {
-  /** The text of `landfall.yaml`. */
-  readonly config: string;
+  /** What `landfall.yaml` says; written as JSON, which is YAML too. */
+  readonly config: object;
   /** Default: any free one; the same again after a restart. */
   readonly port?: number;
   /** Variables that the configuration names as `${NAME}`. */
@@ -53,7 +53,7 @@ export async function startLandfall(options: LandfallOptions): Promise<Landfall>
   const folder = await mkdtemp(join(tmpdir(), "landfall-e2e-"));
   const ledgerPath = join(folder, "ledger.db");
   const configPath = join(folder, "landfall.yaml");
-  await writeFile(configPath, options.config);
+  await writeFile(configPath, JSON.stringify(options.config, undefined, 2));
   let printed = "";
   let child: ChildProcess | undefined;
   let port = options.port ?? 0;

@@ -13,6 +13,8 @@ export interface ServiceOptions {
   /** `host/repository:tag@digest`. */
   readonly image: string;
   readonly replicas?: number;
+  /** Tasks that are replaced at once, default 1. */
+  readonly parallelism?: number;
   /** How long the engine watches each new task, default 1 s. */
   readonly monitorMs?: number;
   readonly labels?: Readonly<Record<string, string>>;
@@ -146,6 +148,13 @@ export function swarm() {
       return { events, stop: () => asked.destroy() };
     },
 
+    /** Removes what the engine has pulled of a repository, as far as nothing uses it. */
+    async removeImages(repository: string): Promise<void> {
+      const filters = encodeURIComponent(JSON.stringify({ reference: [repository, `${repository}:*`] }));
+      const images = await call<readonly { readonly Id: string }[]>("GET", `/images/json?filters=${filters}`);
+      for (const { Id } of images) await call("DELETE", `/images/${Id}?force=true`).catch(() => undefined);
+    },
+
     /** Removes every service whose name starts so. */
     async remove(prefix: string): Promise<void> {
       const filters = encodeURIComponent(JSON.stringify({ name: [prefix] }));
@@ -159,7 +168,8 @@ export function swarm() {
 }
 
 function specOf(options: ServiceOptions, hostNetwork: string): object {
-  const { name, image, replicas = 1, monitorMs = 1_000, labels, env, args, container, constraints } = options;
+  const { name, image, replicas = 1, parallelism = 1, monitorMs = 1_000 } = options;
+  const { labels, env, args, container, constraints } = options;
   return {
     Name: name,
     Labels: labels ?? {},
@@ -184,7 +194,7 @@ function specOf(options: ServiceOptions, hostNetwork: string): object {
     },
     Mode: { Replicated: { Replicas: replicas } },
     UpdateConfig: {
-      Parallelism: 1,
+      Parallelism: parallelism,
       FailureAction: "pause",
       Monitor: monitorMs * nsPerMs,
       MaxFailureRatio: 0,

@@ -278,23 +278,8 @@ function push(tag: string, behaviour: ImageBehaviour = {}): Promise<Digest> {
   return bed.pushImage(repository, tag, { ...behaviour, labels: { build: `${process.pid}-${++built}` } });
 }
 
-async function pushIndex(tag: string, platforms: readonly Platform[]): Promise<Digest> {
-  const mediaType = "application/vnd.docker.distribution.manifest.v2+json";
-  const manifests: object[] = [];
-  for (const platform of platforms) {
-    const digest = await push(`${tag}-child`, { os: platform.os, architecture: platform.architecture });
-    manifests.push({ mediaType, digest, size: await sizeOf(digest), platform });
-  }
-  const list = "application/vnd.docker.distribution.manifest.list.v2+json";
-  return bed.pushManifest(repository, tag, list, { schemaVersion: 2, mediaType: list, manifests });
-}
-
-async function sizeOf(digest: Digest): Promise<number> {
-  const answer = await fetch(`http://${bed.registry}/v2/${repository}/manifests/${digest}`, {
-    method: "HEAD",
-    headers: { accept: "application/vnd.docker.distribution.manifest.v2+json" },
-  });
-  return Number(answer.headers.get("content-length"));
+function pushIndex(tag: string, platforms: readonly Platform[]): Promise<Digest> {
+  return bed.pushIndex(repository, tag, platforms, { labels: { build: `${process.pid}-${++built}` } });
 }
 
 async function read(target: Target, name: string): Promise<Workload> {

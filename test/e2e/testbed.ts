@@ -1,10 +1,15 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Digest } from "../../shared/domain/reference.ts";
+import type { Platform } from "../../shared/domain/workload.ts";
 
 const run = promisify(execFile);
 const schema2 = "application/vnd.docker.distribution.manifest.v2+json";
+const manifestList = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 interface ImageManifest {
   readonly config: { readonly mediaType: string; readonly digest: string };
@@ -24,6 +29,8 @@ interface RegistryAddress {
 export interface ImageBehaviour {
   /** The container's command, run by busybox, e.g. `["sh", "-c", "exit 3"]`. */
   readonly cmd?: readonly string[];
+  /** Variables of the image itself, e.g. `VERSION=2`. */
+  readonly env?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly os?: string;
   readonly architecture?: string;
@@ -44,6 +51,17 @@ export function testbed() {
     /** Registry with basic authentication (landfall / landfall-secret), `host:port`, plain HTTP. */
     get registryAuth() {
       return variable("TESTBED_REGISTRY_AUTH");
+    },
+    /** File with the open registry's access log, one line a request. */
+    get registryLog() {
+      return variable("TESTBED_REGISTRY_LOG");
+    },
+    /** Where the open registry reports pushes: Landfall's own address, with the secret in its path. */
+    get notifyUrl() {
+      return variable(
+        "TESTBED_NOTIFY_URL",
+        "set it to e.g. http://127.0.0.1:18480/hooks/distribution/<a secret of 16 bytes or more>, and start the testbed's open registry with REGISTRY_NOTIFY_URL set to the same URL, so that it reports its pushes there",
+      );
     },
     get baseImage() {
       return variable("TESTBED_BASE_IMAGE");
@@ -88,7 +106,7 @@ export function testbed() {
      * @param repository path on that registry, e.g. `acme/web`
      */
     async pushImage(repository: string, tag: string, behaviour: ImageBehaviour = {}): Promise<Digest> {
-      const { os = "linux", architecture = "amd64", cmd, labels, on = "open" } = behaviour;
+      const { os = "linux", architecture = "amd64", cmd, env, labels, on = "open" } = behaviour;
       const [, base = "", baseTag = ""] = /^[^/]+\/(.+):([^:]+)$/.exec(bed.baseImage) ?? [];
       const from = `http://${bed.registry}/v2/${base}`;
       const manifest = (await (
@@ -105,6 +123,7 @@ export function testbed() {
           config: {
             ...config.config,
             ...(cmd === undefined ? {} : { Cmd: cmd }),
+            ...(env === undefined ? {} : { Env: env }),
             Labels: { ...config.config.Labels, ...labels },
           },
         }),
@@ -119,6 +138,43 @@ export function testbed() {
       await upload(to, repository, digestOf(changed), undefined, async () => changed);
       const renamed = { ...manifest.config, size: changed.length, digest: digestOf(changed) };
       return bed.pushManifest(repository, tag, schema2, { ...manifest, config: renamed }, on);
+    },
+
+    /** Pushes an index with an image for each platform; all of them run where the base image runs. */
+    async pushIndex(
+      repository: string,
+      tag: string,
+      platforms: readonly Platform[],
+      behaviour: Omit<ImageBehaviour, "os" | "architecture"> = {},
+    ): Promise<Digest> {
+      const { on = "open" } = behaviour;
+      const { api, headers } = registryOf(on);
+      const manifests: object[] = [];
+      for (const platform of platforms) {
+        const { os, architecture } = platform;
+        const digest = await bed.pushImage(repository, `${tag}-child`, { ...behaviour, os, architecture });
+        const asked = { method: "HEAD", headers: { ...headers, accept: schema2 } };
+        const head = await answered(`${api}/${repository}/manifests/${digest}`, asked);
+        const size = Number(head.headers.get("content-length"));
+        manifests.push({ mediaType: schema2, digest, size, platform });
+      }
+      const index = { schemaVersion: 2, mediaType: manifestList, manifests };
+      return bed.pushManifest(repository, tag, manifestList, index, on);
+    },
+
+    /**
+     * Builds an image whose file `/content` says so, and pushes it with `docker push`.
+     * @param image `host/repository:tag`
+     */
+    async buildAndPush(image: string, content: string): Promise<void> {
+      const folder = await mkdtemp(join(tmpdir(), "landfall-build-"));
+      await writeFile(join(folder, "content"), content);
+      await writeFile(join(folder, "Dockerfile"), `FROM ${bed.baseImage}\nCOPY content /content\n`);
+      // The classic builder: the other one is a plugin that may not be there.
+      const env = { ...process.env, DOCKER_BUILDKIT: "0" };
+      await run("docker", ["-H", bed.dockerHost, "build", "--quiet", "--tag", image, folder], { env });
+      await bed.docker("push", "--quiet", image);
+      await rm(folder, { recursive: true });
     },
 
     /** PUTs a manifest or index as it is. */
@@ -153,13 +209,12 @@ export function testbed() {
   return bed;
 }
 
-function variable(name: string): string {
+function variable(
+  name: string,
+  what = 'the end-to-end tests need the testbed. Start it and export its environment, e.g. eval "$(testbed env)"',
+): string {
   const value = process.env[name];
-  if (value === undefined || value === "") {
-    throw new Error(
-      `${name} is not set: the end-to-end tests need the testbed. Start it and export its environment, e.g. eval "$(testbed env)"`,
-    );
-  }
+  if (value === undefined || value === "") throw new Error(`${name} is not set: ${what}`);
   return value;
 }
 
