@@ -2,7 +2,7 @@ import type { PushMessage } from "../bus/bus.ts";
 import type { Observed } from "../decide/push.ts";
 import { repositoryOf } from "../domain/push.ts";
 import { printReference, type Repository } from "../domain/reference.ts";
-import type { EventDocument } from "../ledger/ledger.ts";
+import type { EventDocument, Verdict } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, saveEvent } from "./event.ts";
@@ -42,7 +42,7 @@ export async function handlePush(
 ): Promise<void> {
   const stored = redelivered ? await deps.ledger.get("events", message.event) : undefined;
   if (stored?.value.state === "done") return;
-  await passes(deps, message, budget, stored?.rev ?? 0, stored?.value.looks ?? 0);
+  await passes(deps, message, budget, stored?.rev ?? 0, stored?.value.looks ?? 0, stored?.value.verdicts);
 }
 
 /** Looks again at an event whose time has come, unless somebody else does. */
@@ -57,7 +57,7 @@ export async function resumePush(
   const claimed = await claimEvent(deps, id, event, rev);
   if (claimed === undefined) return;
   const message: PushMessage = { kind: "push", event: id, heardMs: event.heardMs, push: event.push };
-  await passes(deps, message, budget, claimed, event.looks + 1);
+  await passes(deps, message, budget, claimed, event.looks + 1, event.verdicts);
 }
 
 async function passes(
@@ -66,11 +66,14 @@ async function passes(
   budget: Budget,
   firstRev: number,
   firstLooks: number,
+  firstVerdicts: readonly Verdict[] = [],
 ): Promise<void> {
   let rev = firstRev;
+  let earlier = firstVerdicts;
   for (let looks = firstLooks; ; looks++) {
     const pass = await look(deps, message, looks);
-    const event = eventOf(message, pass, looks);
+    const event = eventOf(message, pass, looks, earlier);
+    earlier = event.verdicts;
     const written = await saveEvent(deps, message.event, event, rev, pass.owed);
     await Promise.all(
       pass.tickets.map((ticket) =>
@@ -79,7 +82,7 @@ async function passes(
     );
     if (written === undefined || event.dueMs === undefined) return;
     const waitMs = event.dueMs - (await deps.ledger.clock());
-    if (waitMs > leftMs(budget, deps.clock)) return;
+    if (waitMs >= leftMs(budget, deps.clock)) return;
     await deps.clock.sleep(Math.max(0, waitMs), budget.stopping);
     if (leftMs(budget, deps.clock) === 0) return;
     const claimed = await claimEvent(deps, message.event, event, written);
@@ -91,7 +94,6 @@ async function passes(
 async function look(deps: FlowDeps, message: PushMessage, looks: number): Promise<Pass> {
   const { push, event } = message;
   const repository = repositoryOf(push);
-  const nowMs = await deps.ledger.clock();
   if (!deps.follows(repository)) {
     return done("not-followed", `${repository} is not matched by \`follow\``);
   }
@@ -104,6 +106,8 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
     });
   }
   const seen = await observe(deps, repository, push.tag, `${event}~${deps.newId()}`);
+  // A registry may take long to say nothing: pauses count from its answer.
+  const nowMs = await deps.ledger.clock();
   const owed = seen.kind === "joined" || seen.owed === undefined ? {} : { owed: seen.owed };
   switch (seen.kind) {
     case "joined":
@@ -172,13 +176,14 @@ async function planAll(
   const verdicts = planned.map((each) => each.verdict);
   const tickets = planned.flatMap((each) => (each.ticket === undefined ? [] : [each.ticket]));
   const trouble = verdicts.find((verdict) => verdict.kind === "waiting");
+  const retryAfterMs = Math.max(0, ...planned.map((each) => each.retryAfterMs ?? 0));
   // The registry may not have caught up with its own webhook: the digest known before says nothing yet.
   const lag =
     push.source !== "sweep" && !seen.moved && seen.before !== undefined && push.digest !== seen.digest;
   const nowMs = await deps.ledger.clock();
   const pauseMs =
     trouble !== undefined
-      ? (troubleLooksMs[looks] ?? troubleLooksMs[3])
+      ? Math.max(troubleLooksMs[looks] ?? troubleLooksMs[3], retryAfterMs)
       : lag
         ? lagLooksMs[looks]
         : undefined;
@@ -197,17 +202,27 @@ async function planAll(
       digest: seen.digest,
       generation: seen.generation,
       observedMs: seen.atMs,
-      verdicts: verdicts.slice(0, maxVerdicts),
-      more: Math.max(0, verdicts.length - maxVerdicts),
+      verdicts,
+      more: 0,
     },
     tickets,
     ...(pauseMs === undefined || givenUp ? {} : { again: nowMs + pauseMs }),
   };
 }
 
-function eventOf(message: PushMessage, pass: Pass, looks: number): EventDocument {
+function eventOf(
+  message: PushMessage,
+  pass: Pass,
+  looks: number,
+  earlier: readonly Verdict[],
+): EventDocument {
+  const verdicts = together(earlier, pass.event.verdicts);
+  const hasWork = verdicts.some(({ kind }) => kind === "planned" || kind === "joined");
   return {
     ...pass.event,
+    ...(hasWork && pass.event.outcome === "unchanged" ? { outcome: "observed" } : {}),
+    verdicts: verdicts.slice(0, maxVerdicts),
+    more: Math.max(0, verdicts.length - maxVerdicts),
     state: pass.again === undefined ? "done" : "waiting",
     push: message.push,
     heardMs: message.heardMs,
@@ -215,6 +230,17 @@ function eventOf(message: PushMessage, pass: Pass, looks: number): EventDocument
     ...(pass.again === undefined ? {} : { dueMs: pass.again }),
     expireMs: message.heardMs + keepMs,
   };
+}
+
+/** Rollouts that an earlier look led to stay on record, though a later look finds their work done or cannot look at all. */
+function together(earlier: readonly Verdict[], now: readonly Verdict[]): readonly Verdict[] {
+  const kept = earlier.filter(({ kind, workload, seq }) => {
+    if (kind !== "planned" && kind !== "joined") return false;
+    const later = now.find((verdict) => verdict.workload === workload);
+    return later === undefined || later.reason === "already-running" || later.seq === seq;
+  });
+  const names = new Set(kept.map(({ workload }) => workload));
+  return [...kept, ...now.filter(({ workload }) => !names.has(workload))];
 }
 
 function done(outcome: string, detail: string): Pass {
