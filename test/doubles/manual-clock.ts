@@ -6,10 +6,15 @@ export interface ManualClock extends Clock {
   timer(afterMs: number, ring: () => void): () => void;
   /** Moves time, stops at each alarm on the way, and lets what it set off run until it waits again. */
   advance(ms: number): Promise<void>;
+  /** How far away the next alarm is, ms; `undefined`: none is set. */
+  nextMs(): number | undefined;
+  /** Somebody sets the machine's clock by so much, back where negative: alarms and the monotonic clock do not notice. */
+  step(ms: number): void;
 }
 
 export function manualClock(startMs = Date.UTC(2026, 0, 5, 12)): ManualClock {
   let elapsedMs = 0;
+  let steppedMs = 0;
   const alarms = new Set<{ readonly atMs: number; readonly ring: () => void }>();
 
   function timer(afterMs: number, ring: () => void): () => void {
@@ -19,7 +24,7 @@ export function manualClock(startMs = Date.UTC(2026, 0, 5, 12)): ManualClock {
   }
 
   return {
-    now: () => startMs + elapsedMs,
+    now: () => startMs + elapsedMs + steppedMs,
     monotonic: () => elapsedMs,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
@@ -31,6 +36,13 @@ export function manualClock(startMs = Date.UTC(2026, 0, 5, 12)): ManualClock {
         });
       }),
     timer,
+    nextMs: () => {
+      const nextMs = Math.min(...[...alarms].map(({ atMs }) => atMs));
+      return nextMs === Infinity ? undefined : Math.max(0, nextMs - elapsedMs);
+    },
+    step: (ms) => {
+      steppedMs += ms;
+    },
     advance: async (ms) => {
       const untilMs = elapsedMs + ms;
       await settled();

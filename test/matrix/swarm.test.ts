@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Digest } from "../../shared/domain/reference.ts";
+import type { Place, ServiceOptions } from "./place.ts";
+import { type Matrix, matrix } from "./world.ts";
+
+let world: Matrix;
+let place: Place;
+let first: Digest;
+
+beforeEach(async () => {
+  world = await matrix();
+  place = world.place();
+  first = world.push();
+});
+afterEach(() => world.close());
+
+const web = (options: ServiceOptions = {}) =>
+  place.create("web", world.image(first), { tasks: 2, ...options });
+
+/** An image whose containers end with code 3 after so long. */
+const exiting = (afterMs: number) => world.push("v1", { command: ["exit", "3", `${afterMs}`] });
+
+async function newest() {
+  const [rollout] = await world.ledger.rollouts({ workload: "swarm/web" }, 1);
+  return rollout?.value;
+}
+
+describe("an image whose containers end at once", () => {
+  interface Case {
+    readonly onFailure: "pause" | "rollback" | "continue";
+    readonly reason: RegExp;
+    /** What the service names in the end. */
+    readonly stays: "new" | "old";
+  }
+
+  it.each<Case>([
+    {
+      onFailure: "pause",
+      reason: /^update paused due to failure or early termination of task \w+: task: non-zero exit \(3\)$/,
+      stays: "new",
+    },
+    {
+      onFailure: "rollback",
+      reason:
+        /^update rolled back due to failure or early termination of task \w+: task: non-zero exit \(3\)$/,
+      stays: "old",
+    },
+    {
+      onFailure: "continue",
+      reason: /^its tasks do not stay up: \d were lost: task: non-zero exit \(3\)$/,
+      stays: "new",
+    },
+  ])(
+    "fails in the words of a Docker that does `$onFailure`, is held, and another image goes out",
+    async ({ onFailure, reason, stays }) => {
+      await web({ onFailure });
+      const bad = exiting(100);
+      await world.hear("bad", { digest: bad });
+      await world.carryOn();
+      expect(await newest()).toMatchObject({ state: "failed", blame: "image" });
+      expect((await newest())?.reason).toMatch(reason);
+      expect(await place.imageOf("web")).toBe(world.image(stays === "new" ? bad : first));
+      const { holds, deployed } = await world.workload("swarm/web");
+      expect(holds).toMatchObject([{ digest: bad, reason: expect.stringMatching(reason) }]);
+      expect(deployed).toEqual(stays === "new" ? { web: bad } : undefined);
+      const text = await world.explain("swarm/web");
+      expect(text).toMatch(/failed/);
+      expect(text).toContain("task: non-zero exit (3); blamed on the image");
+      expect(text).toMatch(/held +[0-9a-f]{12} since/);
+
+      await world.hear("again", { digest: bad });
+      await world.carryOn();
+      expect(await place.writes()).toEqual([world.image(bad)]);
+      expect((await world.event("again")).verdicts).toMatchObject([
+        { kind: "skipped", reason: "held", detail: expect.stringMatching(reason) },
+      ]);
+      expect(await world.explain("again")).toContain("This digest is held for this workload");
+
+      const good = world.push();
+      await world.hear("good", { digest: good });
+      await world.carryOn();
+      expect(await place.running()).toEqual([world.image(good), world.image(good)]);
+      expect(await world.workload("swarm/web")).toMatchObject({ deployed: { web: good }, holds: [] });
+    },
+  );
+});
+
+describe("an image that nodes cannot pull", () => {
+  it.each<NonNullable<ServiceOptions["onFailure"]>>(["pause", "rollback", "continue"])(
+    "is blamed on the environment where Docker does `%s`, not held, and tried again at a later push",
+    async (onFailure) => {
+      await web({ onFailure });
+      const second = world.push();
+      place.nodes.canPull = false;
+      await world.hear("pushed", { digest: second });
+      await world.carryOn();
+      const failed = await newest();
+      expect(failed).toMatchObject({ state: "failed", blame: "environment" });
+      expect(failed?.reason).toContain(`No such image: ${world.image(second)}`);
+      expect((await world.workload("swarm/web")).holds).toEqual([]);
+      expect(await world.explain("swarm/web")).toMatch(/No such image: .*; blamed on the environment/);
+
+      place.nodes.canPull = true;
+      await world.hear("again", { digest: second });
+      await world.carryOn();
+      expect(await newest()).toMatchObject({ state: "succeeded" });
+      expect(await place.running()).toEqual([world.image(second), world.image(second)]);
+      expect(await world.workload("swarm/web")).toMatchObject({ deployed: { web: second }, holds: [] });
+    },
+  );
+});
+
+describe("containers that do not stay", () => {
+  it("fail the rollout at the third that is lost, though Docker completes the update each time", async () => {
+    await web({ tasks: 1 });
+    const bad = exiting(8_000);
+    await world.hear("bad", { digest: bad });
+    await world.carryOn();
+    expect(await newest()).toMatchObject({ state: "failed", blame: "image" });
+    expect((await newest())?.reason).toBe("its tasks do not stay up: 3 were lost: task: non-zero exit (3)");
+    expect((await world.workload("swarm/web")).holds).toMatchObject([{ digest: bad }]);
+  });
+
+  it("are given the whole window anew when one was replaced", async () => {
+    await web({ tasks: 2 });
+    const second = world.push();
+    await world.publish("pushed", { digest: second });
+    await world.pass(8_000);
+    await place.kill();
+    await world.rest();
+    const { times, state } = (await newest()) ?? {};
+    expect(state).toBe("succeeded");
+    expect((times?.finished ?? 0) - (times?.heard ?? 0)).toBeGreaterThan(8_000 + 15_000);
+    expect((times?.finished ?? 0) - (times?.heard ?? 0)).toBeLessThan(8_000 + 15_000 + 5_000);
+  });
+
+  it("are no matter of a rollout that has been verified", async () => {
+    await web({ tasks: 1 });
+    const second = exiting(40_000);
+    await world.hear("pushed", { digest: second });
+    await world.pass(60_000);
+    await world.sweep();
+    await world.carryOn();
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 1 of 1 tasks ran for 15000 ms"]);
+    expect(await place.writes()).toEqual([world.image(second)]);
+  });
+});
+
+describe("a rollout that never converges", () => {
+  it("fails when its time is up, tells how far it came, and holds nothing", async () => {
+    await web();
+    const second = world.push();
+    place.nodes.pullMs = 3_600_000;
+    await world.hear("pushed", { digest: second });
+    await world.carryOn();
+    expect(await newest()).toMatchObject({ state: "failed", blame: "environment" });
+    expect((await newest())?.reason).toBe("not rolled out within 120 s: 0 of 2 tasks run the new image");
+    expect((await world.workload("swarm/web")).holds).toEqual([]);
+    expect(await world.explain()).toContain("0 of 2 tasks run the new image; blamed on the environment");
+    expect(await place.writes()).toEqual([world.image(second)]);
+  });
+});
+
+describe("a write that meets another one", () => {
+  it.each([1, 4])("is made again on top of it, when that happens %i times", async (times) => {
+    await web();
+    const second = world.push();
+    place.swarm.inject({ kind: "conflict", on: /POST .*update/, times });
+    await world.hear("pushed");
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15000 ms"]);
+    expect(await place.writes()).toEqual([world.image(second)]);
+  });
+
+  it("gives way for a while to one who does not stop writing, and says so", async () => {
+    await web();
+    const second = world.push();
+    place.swarm.inject({ kind: "conflict", on: /POST .*update/, times: 7 });
+    await world.hear("pushed");
+    expect((await world.workload("swarm/web")).open).toMatchObject({ state: "planned" });
+    expect(await world.explain()).toContain(
+      "the workload is being changed by others; looked at again in 5 s",
+    );
+    await world.carryOn();
+    expect(await place.writes()).toEqual([world.image(second)]);
+  });
+
+  it("is not made when somebody has changed the image since, and says so", async () => {
+    await web();
+    const second = world.push();
+    place.way.faults.switchOn({
+      does: { kind: "status", status: 500 },
+      times: 1,
+      when: ({ path }) => path.endsWith("/services/web"),
+    });
+    await world.hear("pushed");
+    const byHand = `${world.registry.host}/acme/web:v0@${first}`;
+    await place.change("web", (spec) => withImage(spec, byHand));
+    await world.carryOn();
+    expect(await place.imageOf("web")).toBe(byHand);
+    expect(await place.writes()).not.toContain(world.image(second));
+    expect(await world.history("swarm/web")).toEqual(["superseded: other-tag: it follows v0"]);
+  });
+
+  it("is recognised when its answer is lost", async () => {
+    await web();
+    const second = world.push();
+    place.swarm.inject({ kind: "lose-answer", on: /POST .*update/ });
+    await world.hear("pushed");
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15000 ms"]);
+    expect(await place.writes()).toEqual([world.image(second)]);
+  });
+});
+
+describe("a write that Docker refuses", () => {
+  it("fails with Docker's words, holds nothing, and is tried again at a later push", async () => {
+    await web();
+    const second = world.push();
+    const message = "rpc error: code = InvalidArgument desc = name must be valid as a DNS name component";
+    place.swarm.inject({ kind: "answer", status: 400, message, on: /POST .*update/ });
+    await world.hear("pushed", { digest: second });
+    expect(await world.history("swarm/web")).toEqual([`failed: the engine refused the update: ${message}`]);
+    expect(await world.workload("swarm/web")).toMatchObject({ holds: [] });
+    expect(await world.explain()).toContain(message);
+    await world.hear("again", { digest: second });
+    await world.carryOn();
+    expect(await place.writes()).toEqual([world.image(second)]);
+  });
+});
+
+function withImage<S extends { readonly TaskTemplate: object }>(spec: S, image: string): S {
+  const { TaskTemplate } = spec;
+  const container = "ContainerSpec" in TaskTemplate ? TaskTemplate.ContainerSpec : {};
+  return {
+    ...spec,
+    TaskTemplate: { ...TaskTemplate, ContainerSpec: { ...(container as object), Image: image } },
+  };
+}
