@@ -93,7 +93,9 @@ export function decideVerify(
   }
   const spentMs = nowMs - facts.applyingMs - next.blindMs;
   const progress = `${slots(running)} of ${look.wantedTasks} tasks run the new image`;
-  if (spentMs > rules.timeoutMs)
+  // Nobody may have looked for long: what runs by now still gets its window.
+  const isGivenTime = next.sinceMs !== undefined && nowMs - next.sinceMs < windowMs;
+  if (spentMs > rules.timeoutMs && !isGivenTime)
     return failed(`not rolled out within ${rules.timeoutMs / 1000} s: ${progress}`);
   return { kind: "wait", memory: next, note: progress };
 }

@@ -247,6 +247,27 @@ describe("verification of a rollout", () => {
       },
     },
     {
+      name: "gives what runs its window, though nobody looked until the time was up",
+      looks: [[3_600, both]],
+      expected: { kind: "wait" },
+    },
+    {
+      name: "succeeds after that window",
+      looks: [
+        [3_600, both],
+        [3_615, both],
+      ],
+      expected: { kind: "succeeded" },
+    },
+    {
+      name: "fails when the time is up, the window is over, and the target still updates",
+      looks: [
+        [590, { ...both, update: "updating" }],
+        [606, { ...both, update: "updating" }],
+      ],
+      expected: { kind: "failed", blame: "environment" },
+    },
+    {
       name: "does not judge a workload that somebody else moved on",
       looks: [[2, look([], { image: `acme/web:v1@${digest("c")}` })]],
       expected: { kind: "superseded", reason: "changed by someone else" },
