@@ -87,6 +87,7 @@ describe("two tags pushed at once", () => {
         env: [`NUMBER=${index}`, "PASSWORD=hidden", 'QUOTED="é <&>"'],
         constraints: ["node.role==manager"],
         container: extras,
+        order: "start-first",
       };
     });
     await engine.create(services);
@@ -107,10 +108,11 @@ describe("two tags pushed at once", () => {
     );
     for (const { name, image } of services) {
       const tag = image.slice(repository.length + 1).split("@")[0] ?? "";
-      expect(await engine.runningImages(name)).toEqual([pushed.get(tag)]);
+      const running = () => engine.runningImages(name);
+      await expect.poll(running, { timeout: 10_000 }).toEqual([pushed.get(tag)]);
       expect(rest(await engine.inspect(name))).toBe(specs.get(name));
     }
-    await expect.poll(() => updates(recorder.events).ended).toBe(services.length);
+    await expect.poll(() => updates(recorder.events).ended, { timeout: 10_000 }).toBe(services.length);
     const { most } = updates(recorder.events);
     const mostOpen = mostAtOnce(rollouts);
     expect(most).toBe(4);

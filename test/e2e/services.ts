@@ -15,6 +15,8 @@ export interface ServiceOptions {
   readonly replicas?: number;
   /** Tasks that are replaced at once, default 1. */
   readonly parallelism?: number;
+  /** Default `stop-first`, in which the engine takes 3 s to stop a task, whatever its image does. */
+  readonly order?: "stop-first" | "start-first";
   /** How long the engine watches each new task, default 1 s. */
   readonly monitorMs?: number;
   readonly labels?: Readonly<Record<string, string>>;
@@ -169,7 +171,7 @@ export function swarm() {
 
 function specOf(options: ServiceOptions, hostNetwork: string): object {
   const { name, image, replicas = 1, parallelism = 1, monitorMs = 1_000 } = options;
-  const { labels, env, args, container, constraints } = options;
+  const { order = "stop-first", labels, env, args, container, constraints } = options;
   return {
     Name: name,
     Labels: labels ?? {},
@@ -198,7 +200,7 @@ function specOf(options: ServiceOptions, hostNetwork: string): object {
       FailureAction: "pause",
       Monitor: monitorMs * nsPerMs,
       MaxFailureRatio: 0,
-      Order: "stop-first",
+      Order: order,
     },
   };
 }
