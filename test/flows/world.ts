@@ -12,7 +12,6 @@ import type { Ledger } from "../../shared/ledger/ledger.ts";
 import { silentLog } from "../../shared/log.ts";
 import { type ModelTarget, modelTarget } from "../doubles/model-target.ts";
 
-export const repository = "docker.io/acme/web";
 export const tag = "v1";
 
 /** A digest that a letter stands for; capitals stand for images that exit at once. */

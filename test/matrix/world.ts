@@ -77,7 +77,7 @@ export interface Matrix {
   close(): Promise<void>;
 }
 
-export const repository = "acme/web";
+const repository = "acme/web";
 const maxSweeps = 40;
 
 export async function matrix(options: MatrixOptions = {}): Promise<Matrix> {
