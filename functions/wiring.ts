@@ -206,11 +206,21 @@ function perConfig<T>(
   make: (loaded: LoadedConfig) => Promise<T>,
 ): () => Promise<T> {
   const made = new WeakMap<LoadedConfig, () => Promise<T>>();
-  return async () => {
-    const loaded = await config();
+  const ofLoaded = (loaded: LoadedConfig) => {
     const known = made.get(loaded) ?? once(() => make(loaded));
     made.set(loaded, known);
     return known();
+  };
+  let last: { readonly loading: Promise<LoadedConfig>; readonly making: Promise<T> } | undefined;
+  return () => {
+    const loading = config();
+    if (last?.loading === loading) return last.making;
+    const next = { loading, making: loading.then(ofLoaded) };
+    last = next;
+    next.making.catch(() => {
+      if (last === next) last = undefined;
+    });
+    return next.making;
   };
 }
 

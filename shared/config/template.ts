@@ -16,14 +16,21 @@ const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * A template with its values: `${NAME}` is a variable, `${file:/path}` a file's text without its last line end,
  * `$${` stands for `${` itself.
  * @param key where the template stands in the configuration, for the error
- * @returns a `Secret`: nothing is read before it is called, everything is read again at each call
+ * @returns a `Secret`: nothing is read before it is called, and files are read again at each call; the variables of a
+ * process do not change
  */
 export function secretOf(template: string, key: string, sources: TemplateSources): Secret {
-  return () =>
+  const read = () =>
     template.replace(part, (found: string, file: string | undefined, name: string | undefined) => {
       if (found === "$${") return "${";
       return file === undefined ? variable(name ?? "", key, sources) : contents(name ?? "", key, sources);
     });
+  if (template.includes("${file:")) return read;
+  let known: string | undefined;
+  return () => {
+    known ??= read();
+    return known;
+  };
 }
 
 /** What is wrong with the form of a template; nothing is resolved, and the answer holds no part of the text. */

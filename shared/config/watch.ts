@@ -9,6 +9,14 @@ const lookEveryMs = 60_000;
 /** Stands for a version of which nothing could be read. */
 const unreadable = "";
 
+/** The version in use. */
+interface Version {
+  readonly loaded: LoadedConfig;
+  readonly text: string;
+  /** `loaded`, the same promise for every call: many in each second ask for it. */
+  readonly answer: Promise<LoadedConfig>;
+}
+
 export interface WatchOptions {
   readonly path: string;
   readonly clock: Pick<Clock, "monotonic">;
@@ -25,29 +33,29 @@ export interface WatchOptions {
  */
 export function watchedConfig(options: WatchOptions): () => Promise<LoadedConfig> {
   const { path, clock, log } = options;
-  let current: { readonly loaded: LoadedConfig; readonly text: string } | undefined;
+  let current: Version | undefined;
   let refused: string | undefined;
   let lookedMs = Number.NEGATIVE_INFINITY;
   let looking: Promise<LoadedConfig> | undefined;
 
-  const load = (text: string) =>
-    loadConfig({ path, text, ...(options.env === undefined ? {} : { env: options.env }) });
-
-  async function first(): Promise<LoadedConfig> {
-    const text = await textOf(path);
-    const loaded = await load(text);
-    current = { loaded, text };
+  async function use(text: string): Promise<LoadedConfig> {
+    const env = options.env === undefined ? {} : { env: options.env };
+    const loaded = await loadConfig({ path, text, ...env });
+    current = { loaded, text, answer: Promise.resolve(loaded) };
     return loaded;
   }
 
-  async function again(old: { readonly loaded: LoadedConfig; readonly text: string }): Promise<LoadedConfig> {
+  async function first(): Promise<LoadedConfig> {
+    return use(await textOf(path));
+  }
+
+  async function again(old: Version): Promise<LoadedConfig> {
     let seen = unreadable;
     try {
       const text = await textOf(path);
       seen = text;
       if (text === old.text || text === refused) return old.loaded;
-      const loaded = await load(text);
-      current = { loaded, text };
+      const loaded = await use(text);
       refused = undefined;
       log.write("notice", `the configuration changed: ${loaded.hash} replaces ${old.loaded.hash}`);
       return loaded;
@@ -63,9 +71,9 @@ export function watchedConfig(options: WatchOptions): () => Promise<LoadedConfig
     }
   }
 
-  return async () => {
+  return () => {
     const nowMs = clock.monotonic();
-    if (current !== undefined && nowMs - lookedMs < lookEveryMs) return current.loaded;
+    if (current !== undefined && nowMs - lookedMs < lookEveryMs) return current.answer;
     if (looking === undefined) {
       looking = (current === undefined ? first() : again(current)).finally(() => {
         looking = undefined;

@@ -23,7 +23,20 @@ export function secretProblem(value: string): string | undefined {
  * not offered at all is not compared: its sender learns nothing.
  */
 export function sameSecret(offered: string, secret: string): boolean {
-  return offered !== "" && timingSafeEqual(sha256(offered), sha256(secret));
+  return offered !== "" && timingSafeEqual(sha256(offered), hashOf(secret));
+}
+
+/** Of configured secrets only: each delivery is compared with all of them. What is offered is never kept. */
+const hashes = new Map<string, Buffer>();
+const maxHashes = 64;
+
+function hashOf(secret: string): Buffer {
+  const known = hashes.get(secret);
+  if (known !== undefined) return known;
+  if (hashes.size >= maxHashes) hashes.clear();
+  const made = sha256(secret);
+  hashes.set(secret, made);
+  return made;
 }
 
 /** The token of `Authorization: Bearer <token>`, empty when there is none. */

@@ -32,6 +32,12 @@ describe("a configuration file under a running process", () => {
     expect(lines).toEqual([]);
   });
 
+  it("answers with one promise while it need not look, since each costs time in a function", async () => {
+    const config = watch();
+    await config();
+    expect(config()).toBe(config());
+  });
+
   it("is looked at again after a minute, and not before", async () => {
     const config = watch();
     const first = await config();
