@@ -14,6 +14,8 @@ export interface VerifyFacts {
   readonly to: Wanted;
   /** When the write was about to be sent, ms. */
   readonly applyingMs: number;
+  /** When the target had taken it, ms: a rollout's time counts from there. */
+  readonly acceptedMs: number;
   /** Whether the target carries our `seq`, so that a lower or higher one there means something. */
   readonly fences: boolean;
 }
@@ -91,7 +93,7 @@ export function decideVerify(
       reason: `${look.wantedTasks} of ${look.wantedTasks} tasks ran for ${windowMs} ms`,
     };
   }
-  const spentMs = nowMs - facts.applyingMs - next.blindMs;
+  const spentMs = nowMs - facts.acceptedMs - next.blindMs;
   const progress = `${slots(running)} of ${look.wantedTasks} tasks run the new image`;
   // Nobody may have looked for long: what runs by now still gets its window.
   const isGivenTime = next.sinceMs !== undefined && nowMs - next.sinceMs < windowMs;

@@ -2,7 +2,7 @@ import type { WorkloadId } from "../domain/workload.ts";
 import { apply } from "./apply.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { finish } from "./finish.ts";
-import { freeAtMs, holds, newLease } from "./lease.ts";
+import { holds, isFree, newLease } from "./lease.ts";
 import { isItsTurn } from "./places.ts";
 import type { Ticket } from "./plan.ts";
 import { save } from "./save.ts";
@@ -59,7 +59,7 @@ async function load(deps: FlowDeps, id: WorkloadId, seq: number): Promise<Ticket
 async function claim(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ticket | undefined> {
   const { open, document } = ticket;
   const nowMs = await deps.ledger.clock();
-  if (freeAtMs(open.lease, at.target.capabilities.fences) > nowMs) return undefined;
+  if (!isFree(deps, open.lease, at.target.capabilities.fences, nowMs)) return undefined;
   if ((open.retryMs ?? 0) > nowMs) return undefined;
   if (open.state === "planned" && !(await isItsTurn(deps, at.target.name, document.id))) return undefined;
   const lease = newLease(deps, nowMs);

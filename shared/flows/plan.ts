@@ -10,7 +10,7 @@ import {
   type Write,
 } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
-import { newLease } from "./lease.ts";
+import { isFree, newLease } from "./lease.ts";
 import { record } from "./record.ts";
 import { raised } from "./save.ts";
 
@@ -154,7 +154,7 @@ async function write(
   const seq = Math.max(before?.seq ?? 0, workload.fence) + 1;
   const from = Object.fromEntries(workload.containers.map((container) => [container.name, container.image]));
   const inherited = before?.open?.lease;
-  const claim = request.claim && (inherited === undefined || inherited.untilMs <= nowMs);
+  const claim = request.claim && isFree(deps, inherited, request.at.target.capabilities.fences, nowMs);
   const lease = claim ? newLease(deps, nowMs) : inherited;
   const open: OpenRollout = {
     seq,

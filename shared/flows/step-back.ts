@@ -1,5 +1,5 @@
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
-import { freeAtMs } from "./lease.ts";
+import { graceMs, letEnd } from "./lease.ts";
 import { isItsTurn, wakeNext } from "./places.ts";
 import { plannedDueMs, type Ticket } from "./plan.ts";
 import { save } from "./save.ts";
@@ -59,7 +59,8 @@ export async function waitForUnknown(deps: FlowDeps, ticket: Ticket, message: st
   const nowMs = await deps.ledger.clock();
   const dueMs = nowMs + unknownPauseMs;
   const holder = ticket.open.lease?.holder ?? deps.newId();
-  const untilMs = dueMs - freeAtMs({ holder, untilMs: 0 }, false);
+  const untilMs = dueMs - graceMs;
+  letEnd(deps, holder);
   const note = `no answer whether the write took effect (${message}); reading again before another one`;
   await save(deps, "workload.yield", ticket, { ...ticket.open, lease: { holder, untilMs }, note, dueMs });
   return undefined;

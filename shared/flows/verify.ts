@@ -24,6 +24,7 @@ export async function verify(
     seq: open.seq,
     to: open.to,
     applyingMs: open.times.applying ?? open.times.planned,
+    acceptedMs: open.times.accepted ?? open.times.planned,
     fences: at.target.capabilities.fences,
   };
   const glance = leftMs(budget, deps.clock) === 0;
@@ -32,9 +33,11 @@ export async function verify(
   let note = open.note;
   let dueMs = open.dueMs;
   let isBlind = false;
+  // A clock that is set meanwhile neither ends a window early nor makes time be up.
+  const startMs = (await deps.ledger.clock()) - deps.clock.monotonic();
   for (;;) {
     const seen = await lookAt(deps, at, document.value.name);
-    const nowMs = await deps.ledger.clock();
+    const nowMs = startMs + deps.clock.monotonic();
     let pauseMs = pollMs;
     isBlind = seen.kind === "blind";
     if (seen.kind === "blind") {

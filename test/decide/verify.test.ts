@@ -13,7 +13,13 @@ import type { Look, TaskLook } from "../../shared/targets/target.ts";
 const digest = (letter: string): Digest => `sha256:${letter.repeat(64)}`;
 const wanted = { repository: "docker.io/acme/web", tag: "v1", digest: digest("b"), generation: 2 } as const;
 const start = 1_000_000;
-const facts: VerifyFacts = { seq: 3, to: { web: wanted }, applyingMs: start, fences: true };
+const facts: VerifyFacts = {
+  seq: 3,
+  to: { web: wanted },
+  applyingMs: start,
+  acceptedMs: start,
+  fences: true,
+};
 const rules = { timeoutMs: 600_000, stableForMs: 15_000 };
 
 function task(id: string, more: Partial<TaskLook> = {}): TaskLook {
