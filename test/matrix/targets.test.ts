@@ -117,9 +117,9 @@ describe.each(kinds)("a %s target", (kind) => {
       await expectRolledOutOnce();
     });
 
-    it.skipIf(does === "refuse")(
-      "right before the write: nothing is written until it can be read",
-      async () => {
+    // A refused connection is refused before it can name a path.
+    if (does !== "refuse") {
+      it("right before the write: nothing is written until it can be read", async () => {
         const end = await trouble(does, ({ path }) => /\/services\/web$/.test(path));
         await world.hear("pushed");
         expect(world.deliveries).toEqual(["ack"]);
@@ -137,23 +137,23 @@ describe.each(kinds)("a %s target", (kind) => {
         await end();
         await world.carryOn();
         await expectRolledOutOnce();
-      },
-    );
+      });
 
-    it.skipIf(does === "refuse")("at the write: it is written once, however often it is tried", async () => {
-      const end = await trouble(does, ({ method }) => method === "POST");
-      await world.hear("pushed");
-      expect(world.deliveries).not.toContain("nack");
-      const { open } = await world.workload("prod/web");
-      if (open !== undefined) {
-        expect(open.note).toMatch(words);
-        expect(await world.explain()).toMatch(words);
-        if (retryAfterMs !== undefined) expect(open.dueMs - world.clock.now()).toBe(retryAfterMs);
-      }
-      await end();
-      await world.carryOn();
-      await expectRolledOutOnce();
-    });
+      it("at the write: it is written once, however often it is tried", async () => {
+        const end = await trouble(does, ({ method }) => method === "POST");
+        await world.hear("pushed");
+        expect(world.deliveries).not.toContain("nack");
+        const { open } = await world.workload("prod/web");
+        if (open !== undefined) {
+          expect(open.note).toMatch(words);
+          expect(await world.explain()).toMatch(words);
+          if (retryAfterMs !== undefined) expect(open.dueMs - world.clock.now()).toBe(retryAfterMs);
+        }
+        await end();
+        await world.carryOn();
+        await expectRolledOutOnce();
+      });
+    }
 
     it("while it is verified: time goes by without being counted", async () => {
       await world.publish("pushed");
