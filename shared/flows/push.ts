@@ -14,7 +14,9 @@ import { planTarget } from "./plan-target.ts";
 const maxVerdicts = 200;
 const keepMs = 90 * 24 * 3_600_000;
 /** A registry may be behind its own webhook: look again after these, ms. */
-const lagLooksMs = [10_000, 60_000] as const;
+const lagLooksMs = [10_000, 60_000];
+/** Where the payload names the digest to wait for; Distribution reports a push before its tag has moved. */
+const namedLooksMs = [1_000, ...lagLooksMs];
 /** Something could not be asked: look again after these, ms; the last one repeats until `giveUpMs`. */
 const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
 const giveUpMs = 24 * 3_600_000;
@@ -117,7 +119,7 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
       );
     case "missing":
       return {
-        ...waitOrEnd(deps, nowMs, lagLooksMs[looks], "missing", `${image} is not in the registry`),
+        ...waitOrEnd(deps, nowMs, lagPauseMs(message, looks), "missing", `${image} is not in the registry`),
         ...owed,
       };
     case "unavailable": {
@@ -134,6 +136,10 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
     default:
       return seen satisfies never;
   }
+}
+
+function lagPauseMs({ push }: PushMessage, looks: number): number | undefined {
+  return (push.digest === undefined ? lagLooksMs : namedLooksMs)[looks];
 }
 
 function waitOrEnd(
@@ -185,7 +191,7 @@ async function planAll(
     trouble !== undefined
       ? Math.max(troubleLooksMs[looks] ?? troubleLooksMs[3], retryAfterMs)
       : lag
-        ? lagLooksMs[looks]
+        ? lagPauseMs(message, looks)
         : undefined;
   const givenUp = nowMs - message.heardMs > giveUpMs;
   const notes = [
