@@ -54,6 +54,8 @@ export interface Matrix {
   /** The image that a service names at first, `…/acme/web:v1@sha256:…`. */
   image(digest: Digest, tag?: string): string;
   push(tag?: string, options?: Partial<ImageOptions>): Digest;
+  /** Somebody moves the tag `v1` to an image that was pushed before. */
+  moveBack(digest: Digest): void;
   /** Puts the message of a webhook on the bus; nothing moves yet. */
   publish(event: string, heard?: Heard): Promise<void>;
   /** The same, and lets everything that follows from it come to rest. */
@@ -174,6 +176,7 @@ defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
       },
     }) satisfies PushMessage;
 
+  const images = new Map<Digest, ImageOptions>();
   const world: Matrix = {
     clock,
     registry,
@@ -188,7 +191,13 @@ defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
       return found;
     },
     image: (digest, tag = "v1") => `${registry.host}/${repository}:${tag}@${digest}`,
-    push: (tag = "v1", image = {}) => registry.push(repository, tag, image),
+    push: (tag = "v1", image = {}) => {
+      const pushed = { content: `push ${images.size + 1}`, ...image };
+      const digest = registry.push(repository, tag, pushed);
+      images.set(digest, pushed);
+      return digest;
+    },
+    moveBack: (digest) => void registry.push(repository, "v1", images.get(digest) ?? {}),
     publish: (event, heard = {}) => deps.bus.publish([messageOf(event, heard)]),
     hear: async (event, heard = {}) => {
       await world.publish(event, heard);
