@@ -89,6 +89,8 @@ function onSignal(stop: () => Promise<void>): void {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`landfall: ${messageOf(error)}\n`);
+  const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+  const advice = taken ? "; start with another PORT, e.g. PORT=9000 npm start" : "";
+  process.stderr.write(`landfall: ${messageOf(error)}${advice}\n`);
   process.exit(1);
 });

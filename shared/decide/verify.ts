@@ -90,7 +90,7 @@ export function decideVerify(
   if (next.sinceMs !== undefined && look.update !== "updating" && nowMs - next.sinceMs >= windowMs) {
     return {
       kind: "succeeded",
-      reason: `${look.wantedTasks} of ${look.wantedTasks} tasks ran for ${windowMs} ms`,
+      reason: `${look.wantedTasks} of ${look.wantedTasks} tasks ran for ${windowMs / 1000} s`,
     };
   }
   const spentMs = nowMs - facts.acceptedMs - next.blindMs;

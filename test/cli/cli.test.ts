@@ -362,6 +362,21 @@ describe("landfall config check", () => {
     expect([code, err]).toEqual([1, expect.stringContaining("the environment variable TOKEN is not set")]);
   });
 
+  it("finds a webhook secret that is too short, and does not show it", async () => {
+    const file = join(folder, "short.yaml");
+    await writeFile(file, `follow: ["${web}"]\nwebhooks: [{ source: dockerhub, secrets: ["\${HOOK}"] }]`);
+    const { err, code } = await runCli(["config", "check", file, "--secrets"], {
+      env: { HOOK: "xyzzy" },
+      clock: { now: () => nowMs },
+      openLedger: () => ledgerOf({}),
+    });
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("webhooks[0].secrets[0]: is shorter than 16 bytes"),
+    ]);
+    expect(err).not.toContain("xyzzy");
+  });
+
   it("takes the file of the environment when none is named", async () => {
     const { code } = await runCli(["config", "check"], {
       env: { LANDFALL_CONFIG: join(folder, "bad.yaml") },

@@ -39,7 +39,7 @@ async function begin(kind: PlaceOptions["kind"]): Promise<void> {
 async function expectRolledOutOnce(): Promise<void> {
   expect(await world.place("prod").writes()).toEqual([world.image(second)]);
   expect(await world.place("prod").running()).toEqual([world.image(second), world.image(second)]);
-  expect(await world.history("prod/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15000 ms"]);
+  expect(await world.history("prod/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15 s"]);
   expect(await world.workload("prod/web")).toMatchObject({ deployed: { web: second }, holds: [] });
   expect(await world.event("pushed")).toMatchObject({
     state: "done",

@@ -32,7 +32,7 @@ describe.each(kinds)("pushes of one tag to a %s that overlap", (kind) => {
       expect(await place.writes()).toEqual([world.image(second), world.image(third)]);
       expect(await world.history("prod/web")).toEqual([
         "superseded: rollout 2 replaced it",
-        "succeeded: 2 of 2 tasks ran for 15000 ms",
+        "succeeded: 2 of 2 tasks ran for 15 s",
       ]);
       expect(await world.workload("prod/web")).toMatchObject({ deployed: { web: third }, holds: [] });
       expect(await world.explain()).toMatch(/prod\/web +1 +superseded.*rollout 2 replaced it/);
@@ -49,7 +49,7 @@ describe.each(kinds)("pushes of one tag to a %s that overlap", (kind) => {
     await world.carryOn();
     expect(await world.history("prod/web")).toEqual([
       "superseded: rollout 2 replaced it",
-      "succeeded: 2 of 2 tasks ran for 15000 ms",
+      "succeeded: 2 of 2 tasks ran for 15 s",
     ]);
     expect((await world.workload("prod/web")).holds).toEqual([]);
   });

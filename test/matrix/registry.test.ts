@@ -151,7 +151,7 @@ describe.each(troubles)("a registry that $name", ({ does, outcome, words, looks 
     await world.carryOn();
     expect(await world.place().writes()).toEqual([world.image(second)]);
     expect(await world.place().running()).toEqual([world.image(second), world.image(second)]);
-    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15000 ms"]);
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15 s"]);
     expect(await world.event("pushed")).toMatchObject({
       state: "done",
       outcome: "observed",

@@ -156,7 +156,7 @@ describe("an image for one of the platforms of a workload's nodes", () => {
       ],
     });
     await world.hear("pushed", { digest: second });
-    expect(await world.history("swarm/web")).toEqual(["succeeded: 1 of 1 tasks ran for 15000 ms"]);
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 1 of 1 tasks ran for 15 s"]);
     const { services } = await world.place().swarm.snapshot();
     expect(services[0]?.spec.TaskTemplate.Placement?.Platforms).toEqual([
       { OS: "linux", Architecture: "amd64" },

@@ -141,7 +141,7 @@ describe("containers that do not stay", () => {
     await world.pass(60_000);
     await world.sweep();
     await world.carryOn();
-    expect(await world.history("swarm/web")).toEqual(["succeeded: 1 of 1 tasks ran for 15000 ms"]);
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 1 of 1 tasks ran for 15 s"]);
     expect(await place.writes()).toEqual([world.image(second)]);
   });
 });
@@ -167,7 +167,7 @@ describe("a write that meets another one", () => {
     const second = world.push();
     place.swarm.inject({ kind: "conflict", on: /POST .*update/, times });
     await world.hear("pushed");
-    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15000 ms"]);
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15 s"]);
     expect(await place.writes()).toEqual([world.image(second)]);
   });
 
@@ -206,7 +206,7 @@ describe("a write that meets another one", () => {
     const second = world.push();
     place.swarm.inject({ kind: "lose-answer", on: /POST .*update/ });
     await world.hear("pushed");
-    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15000 ms"]);
+    expect(await world.history("swarm/web")).toEqual(["succeeded: 2 of 2 tasks ran for 15 s"]);
     expect(await place.writes()).toEqual([world.image(second)]);
   });
 });

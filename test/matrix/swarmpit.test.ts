@@ -21,7 +21,7 @@ const open = async () => (await world.workload("pit/web")).open;
 
 async function expectRunning(digest: Digest): Promise<void> {
   expect(await place.running()).toEqual([world.image(digest), world.image(digest)]);
-  expect((await world.history("pit/web")).at(-1)).toBe("succeeded: 2 of 2 tasks ran for 15000 ms");
+  expect((await world.history("pit/web")).at(-1)).toBe("succeeded: 2 of 2 tasks ran for 15 s");
   const { deployed, holds } = await world.workload("pit/web");
   expect({ deployed, holds }).toEqual({ deployed: { web: digest }, holds: [] });
 }

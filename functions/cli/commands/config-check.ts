@@ -1,9 +1,22 @@
-import { environment, loadConfig, missingSecrets } from "../../../shared/config/load.ts";
+import { environment, type LoadedConfig, loadConfig, missingSecrets } from "../../../shared/config/load.ts";
 import { ConfigError } from "../../../shared/errors.ts";
+import { secretProblem } from "../../../shared/sources/hook-secret.ts";
 import type { Command } from "../command.ts";
 import { columns } from "../render/table.ts";
 
 const defaultFile = "landfall.yaml";
+
+/** What is missing; when all is there, which webhook secret cannot be used. */
+function secretProblems(loaded: LoadedConfig): readonly string[] {
+  const missing = missingSecrets(loaded);
+  if (missing.length > 0) return missing;
+  return loaded.config.webhooks.flatMap(({ secrets }, webhook) =>
+    secrets.flatMap((secret, index) => {
+      const problem = secretProblem(loaded.secret(secret)());
+      return problem === undefined ? [] : [`webhooks[${webhook}].secrets[${index}]: ${problem}`];
+    }),
+  );
+}
 
 export const configCheck: Command = {
   name: "config check",
@@ -27,8 +40,8 @@ line, with what to write instead. No value of the file is ever printed: it may b
     const path = call.arguments[0] ?? environment(env).config ?? defaultFile;
     try {
       const loaded = await loadConfig({ path, ...(env === undefined ? {} : { env }) });
-      const missing = call.options.secrets === true ? missingSecrets(loaded) : [];
-      if (missing.length > 0) throw new ConfigError(missing);
+      const wrong = call.options.secrets === true ? secretProblems(loaded) : [];
+      if (wrong.length > 0) throw new ConfigError(wrong);
       const { follow, webhooks, registries, targets, defaults } = loaded.config;
       const counts = { webhooks: webhooks.length, registries: registries.length, targets: targets.length };
       const rows = [

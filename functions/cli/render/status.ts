@@ -36,8 +36,11 @@ function rowsOf(workload: WorkloadView, nowMs: number): readonly (readonly strin
 }
 
 function notes({ newest, holds }: WorkloadView, nowMs: number): string {
-  const held = holds.map(({ digest, reason }) => `held: ${shortDigest(digest)} (${reason})`);
   const of = newest === undefined ? "" : noteOf(newest, nowMs);
+  const held = holds.map(({ digest, reason }) => {
+    const why = of.includes(reason) ? "" : ` (${reason})`;
+    return `held: ${shortDigest(digest)}${why}`;
+  });
   return [of, ...held].filter((note) => note !== "").join("; ");
 }
 
