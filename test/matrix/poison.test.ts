@@ -22,6 +22,11 @@ describe("a message that can never be used", () => {
     { name: "no JSON", data: base64("{"), reason: /no base64 of JSON/ },
     { name: "no UTF-8", data: base64(new Uint8Array([0x22, 0xff, 0xfe, 0x22])), reason: /no base64 of JSON/ },
     { name: "JSON too deep to be read", data: base64("[".repeat(100_000)), reason: /no base64 of JSON/ },
+    {
+      name: "10,000 lists in each other",
+      data: base64("[".repeat(10_000) + "]".repeat(10_000)),
+      reason: /message: /,
+    },
     { name: "no object", data: base64("7"), reason: /message: / },
     { name: "no kind", data: base64("{}"), reason: /kind: / },
     { name: "an unknown kind", data: base64('{"kind":"reboot"}'), reason: /kind: / },

@@ -167,6 +167,33 @@ async function begin(does: Trouble["does"]): Promise<() => unknown> {
   return world.toRegistry.admit;
 }
 
+describe("a registry that is in trouble once the tag is known", () => {
+  it("makes the workload wait whose platforms cannot be compared, and no other one", async () => {
+    const platforms = [{ OS: "linux", Architecture: "amd64" }];
+    await world.place().create("bound", world.image(first), { platforms });
+    const second = world.push();
+    const end = world.toRegistry.faults.switchOn({
+      does: status(503, { "retry-after": "90" }),
+      when: ({ method }) => method === "GET",
+    });
+    await world.hear("pushed");
+    expect(await world.place().writes()).toEqual([world.image(second)]);
+    const event = await world.event("pushed");
+    expect(event).toMatchObject({ state: "waiting", outcome: "registry-unavailable" });
+    expect((event.dueMs ?? 0) - event.heardMs).toBe(90_000);
+    expect(await world.explain()).toMatch(
+      /swarm\/bound +registry-unavailable +Waits: The registry could not be asked\..*answered 503/,
+    );
+    end();
+    await world.carryOn();
+    expect(await world.place().writes()).toEqual([world.image(second), world.image(second)]);
+    expect((await world.event("pushed")).verdicts).toMatchObject([
+      { workload: "swarm/web", kind: "planned" },
+      { workload: "swarm/bound", kind: "planned" },
+    ]);
+  });
+});
+
 describe("a registry that is in trouble for long", () => {
   it("is asked less and less often, and given up after a day, with an alert", async () => {
     world.push();
