@@ -35,7 +35,7 @@ it("knows a scenario for every fault point", async () => {
   expect(faultPoints.filter((point) => !reached.has(point))).toEqual([]);
 });
 
-it.each(scenarios)("survives a death at each point: $name", async (scenario) => {
+it.each(scenarios)("survives a death at each point: $name", { timeout: 60_000 }, async (scenario) => {
   const [undisturbed] = await playAndClose(scenario);
   const steps = undisturbed?.points.length ?? 0;
   expect(steps).toBeGreaterThan(1);
