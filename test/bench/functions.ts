@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { dockerhubDelivery } from "../deliveries.ts";
+import type { DeployedFunction } from "./framework.ts";
+
+/** The functions that are measured, each with a request that it answers, and the empty one that they stand beside. */
+export interface Functions {
+  readonly empty: DeployedFunction;
+  /** A bus that accepts at once. */
+  readonly webhook: DeployedFunction;
+  /** As it ships, with the embedded bus: each push is on the disk before it is answered. */
+  readonly embeddedWebhook: DeployedFunction;
+  /** A message that asks for one read of the ledger. */
+  readonly builds: DeployedFunction;
+  /** A sweep that finds nothing. */
+  readonly reconcile: DeployedFunction;
+}
+
+const secret = "2b7e151628aed2a6abf7158809cf4f3c";
+const shipped = new URL("../../functions/index.ts", import.meta.url);
+const config = `
+follow: ["docker.io/acme/*"]
+webhooks:
+  - { source: dockerhub, secrets: ["\${DOCKERHUB_HOOK_SECRET}"] }
+  - { source: distribution, secrets: ["\${REGISTRY_HOOK_SECRET}"], repositories: ["registry.acme.io/*"] }
+targets:
+  - { name: swarm, kind: swarm, host: "unix:///nowhere/docker.sock" }
+reconcile: { auth: [ { kind: bearer, token: "\${RECONCILE_TOKEN}" } ] }
+`;
+
+export function functionsIn(folder: string): Functions {
+  const file = join(folder, "landfall.yaml");
+  writeFileSync(file, config);
+  const env = {
+    LANDFALL_CONFIG: file,
+    LANDFALL_LEDGER: `file:${join(folder, "functions.db")}`,
+    DOCKERHUB_HOOK_SECRET: secret,
+    REGISTRY_HOOK_SECRET: secret.toUpperCase(),
+    RECONCILE_TOKEN: secret,
+  };
+  const push = dockerhubDelivery(secret);
+  return {
+    empty: {
+      source: new URL("processes/empty-function.ts", import.meta.url),
+      target: "empty",
+      request: push,
+      status: 204,
+    },
+    webhook: {
+      source: new URL("processes/webhook-function.ts", import.meta.url),
+      target: "webhook",
+      env: { ...env, LANDFALL_LEDGER: "memory:" },
+      request: push,
+      status: 202,
+    },
+    embeddedWebhook: { source: shipped, target: "webhook", env, request: push, status: 202 },
+    builds: {
+      source: shipped,
+      target: "builds",
+      env,
+      request: {
+        path: "/",
+        headers: {
+          "content-type": "application/json",
+          "ce-specversion": "1.0",
+          "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+          "ce-source": "//pubsub.googleapis.com/projects/local/topics/landfall",
+          "ce-id": "1",
+        },
+        body: JSON.stringify({
+          message: {
+            data: Buffer.from('{"kind":"continue","workload":"swarm/nothing","seq":1}').toString("base64"),
+            messageId: "1",
+          },
+          deliveryAttempt: 1,
+        }),
+      },
+      status: 204,
+    },
+    reconcile: {
+      source: shipped,
+      target: "reconcile",
+      env,
+      request: {
+        path: "/reconcile",
+        headers: { "content-type": "application/json", authorization: `Bearer ${secret}` },
+        body: '{"mode":"sweep"}',
+      },
+      status: 200,
+    },
+  };
+}
+
+/** A folder on the disk that the ledger is on by default: the system's own temporary one may be in memory. */
+export async function inFolder<T>(act: (folder: string) => Promise<T>): Promise<T> {
+  mkdirSync(".landfall", { recursive: true });
+  const folder = mkdtempSync(".landfall/bench-");
+  try {
+    return await act(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
