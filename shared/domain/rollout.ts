@@ -64,3 +64,13 @@ export function wantedReference(
 ): Reference & { readonly tag: string; readonly digest: Digest } {
   return { repository: wanted.repository, tag: wanted.tag, digest: wanted.digest };
 }
+
+/** A rollout's digests under the newest generations that they were observed with. */
+export function raised(to: Wanted, by: Wanted): Wanted {
+  return Object.fromEntries(
+    Object.entries(to).map(([name, wanted]) => {
+      const generation = Math.max(wanted.generation, by[name]?.generation ?? 0);
+      return [name, { ...wanted, generation }];
+    }),
+  );
+}

@@ -1,5 +1,5 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
-import type { Cause, Rollout, Wanted } from "../domain/rollout.ts";
+import { type Cause, type Rollout, raised, type Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import {
   type OpenRollout,
@@ -12,7 +12,6 @@ import {
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { isFree, newLease } from "./lease.ts";
 import { record } from "./record.ts";
-import { raised } from "./save.ts";
 
 /** A rollout on record, with the workload document as it was last written by us. */
 export interface Ticket {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Wanted } from "../domain/rollout.ts";
+import { raised } from "../domain/rollout.ts";
 import type { OpenRollout, Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { Ticket } from "./plan.ts";
@@ -51,16 +51,6 @@ export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | u
   }
   await letGo(deps, ticket, document);
   return undefined;
-}
-
-/** A rollout's digests under the newest generations that they were observed with. */
-export function raised(to: Wanted, by: Wanted): Wanted {
-  return Object.fromEntries(
-    Object.entries(to).map(([name, wanted]) => {
-      const generation = Math.max(wanted.generation, by[name]?.generation ?? 0);
-      return [name, { ...wanted, generation }];
-    }),
-  );
 }
 
 /** A plan that replaced ours waits for the lease it inherited from us: give it free, and wake it. */
