@@ -31,14 +31,7 @@ export function ownBodies(owns: (url: string) => boolean): void {
 /** Reads a body that `ownBodies` kept. One that declares itself too long is not read at all, any other up to the cap. */
 export function readBody(request: IncomingMessage, limits: BodyLimits): BodyReading | Promise<BodyReading> {
   if (Number(declaredLengths.get(request)) > limits.maxBodyBytes) return { kind: "too-large" };
-  return request.complete ? arrivedBody(request, limits) : arrivingBody(request, limits);
-}
-
-/** A small body has usually come with the headers. */
-function arrivedBody(request: IncomingMessage, { maxBodyBytes }: BodyLimits): BodyReading {
-  if (request.readableLength > maxBodyBytes) return { kind: "too-large" };
-  const bytes: unknown = request.read();
-  return { kind: "bytes", bytes: bytes instanceof Uint8Array ? bytes : new Uint8Array() };
+  return arrivingBody(request, limits);
 }
 
 function arrivingBody(
