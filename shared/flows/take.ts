@@ -52,7 +52,9 @@ function decode(data: string): Decoded {
   }
   const parsed = Message.safeParse(json);
   if (parsed.success) return { kind: "message", message: parsed.data };
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "message"}: ${issue.message}`);
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.join(".") || "message"}: ${issue.message}`,
+  );
   return { kind: "undecodable", reason: problems.join("; ") };
 }
 
@@ -74,7 +76,17 @@ async function setAside(
     expireMs: nowMs + keepMs,
   } as const;
   // Set aside first: a crash in between sets it aside twice, the other order would lose it.
-  await deps.recorder.step("bus.dead-letter", () => deps.bus.deadLetter(delivery.data, delivery.attributes, reason));
+  await deps.recorder.step("bus.dead-letter", () =>
+    deps.bus.deadLetter(textOf(delivery.data), delivery.attributes, reason),
+  );
   await record(deps, "event.record", [{ collection: "events", id, expect: 0, value }]);
-  deps.log.write("alert", `message ${delivery.messageId} cannot be used: ${reason}`, { outcome: "undecodable" });
+  deps.log.write("alert", `message ${delivery.messageId} cannot be used: ${reason}`, {
+    outcome: "undecodable",
+  });
+}
+
+/** The text of a message's data; what is no text stays base64, as it came. */
+function textOf(data: string): string {
+  const text = Buffer.from(data, "base64").toString("utf8");
+  return Buffer.from(text).toString("base64") === data ? text : data;
 }
