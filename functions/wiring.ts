@@ -23,13 +23,17 @@ export interface Wiring {
   receive(): Promise<ReceiveDeps>;
   flows(): Promise<FlowDeps & { readonly bus: Bus }>;
   callers(): Promise<{ readonly auth: readonly CallerProof[]; readonly deps: CallerDeps }>;
-  /** The bus's receiving side, where it is in this process. */
+  /**
+   * The bus's receiving side, where it is in this process.
+   * @throws ConfigError where it is not: Pub/Sub itself calls the builds function
+   */
   subscriber(): Promise<Subscriber>;
   close(): Promise<void>;
 }
 
 export interface WiringOptions {
-  readonly settings: Pick<Settings, "ledger">;
+  /** Without a bus: inline. */
+  readonly settings: Pick<Settings, "ledger"> & Partial<Pick<Settings, "bus" | "pubsub">>;
   readonly config: () => Promise<LoadedConfig>;
   readonly log: Log;
   readonly clock: Clock;
@@ -63,19 +67,37 @@ export function wire(options: WiringOptions): Wiring {
   const { log, clock, stopping } = options;
   const config = once(options.config);
   const store = once(async () => {
-    const [{ openEmbedded }, { embeddedLedger }, { inlineBus }] = await Promise.all([
-      import("../shared/embedded-store.ts"),
-      import("../shared/ledger/embedded.ts"),
-      import("../shared/bus/inline.ts"),
-    ]);
     const { ledger: where } = options.settings;
-    const opened = openEmbedded(where.kind === "memory" ? ":memory:" : where.path);
-    const ledger: Ledger = embeddedLedger(opened, clock);
-    return { opened, ledger, bus: inlineBus({ store: opened, clock, log }) };
+    const { openEmbedded } = await import("../shared/embedded-store.ts");
+    return openEmbedded(where.kind === "memory" ? ":memory:" : where.path);
+  });
+  const ledger = once(async (): Promise<Ledger> => {
+    const { embeddedLedger } = await import("../shared/ledger/embedded.ts");
+    return embeddedLedger(await store(), clock);
+  });
+  const bus = once(async (): Promise<{ readonly bus: Bus; readonly subscriber?: Subscriber }> => {
+    const { bus: where = { kind: "inline" }, pubsub: google = nowhere } = options.settings;
+    switch (where.kind) {
+      case "inline": {
+        const { inlineBus } = await import("../shared/bus/inline.ts");
+        const inline = inlineBus({ store: await store(), clock, log });
+        return { bus: inline, subscriber: inline };
+      }
+      case "pubsub": {
+        const { pubsubBus } = await import("../shared/bus/pubsub.ts");
+        return { bus: pubsubBus({ ...where, ...google, clock, random: Math.random }) };
+      }
+      case "pubsub-pull": {
+        const { pullBus } = await import("../shared/bus/pubsub/pull.ts");
+        const pulling = pullBus({ ...where, ...google, clock, log, random: Math.random });
+        return { bus: pulling, subscriber: pulling };
+      }
+      default:
+        return where satisfies never;
+    }
   });
   const flows = once(async () => {
     const loaded = await config();
-    const { ledger, bus } = await store();
     const { ociRegistry } = await import("../shared/registry/oci/oci-registry.ts");
     const registry = ociRegistry({
       registries: loaded.config.registries.map((each) => ociHost(each, loaded)),
@@ -84,8 +106,8 @@ export function wire(options: WiringOptions): Wiring {
     const targets = await Promise.all(loaded.config.targets.map((each) => target(each, loaded)));
     const { defaults, follow } = loaded.config;
     const deps: FlowDeps & { bus: Bus } = {
-      ledger,
-      bus,
+      ledger: await ledger(),
+      bus: (await bus()).bus,
       registry,
       targets,
       follows: matcher(follow),
@@ -115,7 +137,7 @@ export function wire(options: WiringOptions): Wiring {
           ...(entry.repositories === undefined ? {} : { repositories: matcher(entry.repositories) }),
           ...(entry.hostAliases === undefined ? {} : { hostAliases: entry.hostAliases }),
         })),
-        bus: (await store()).bus,
+        bus: (await bus()).bus,
         newId: randomUUID,
         clock,
         log,
@@ -133,20 +155,28 @@ export function wire(options: WiringOptions): Wiring {
         deps: { now: () => clock.now(), certs: googleCerts(httpClient(), clock), secret: loaded.secret },
       };
     }),
-    subscriber: async () => (await store()).bus,
+    subscriber: async () => {
+      const { subscriber } = await bus();
+      if (subscriber === undefined) {
+        throw new ConfigError([
+          "LANDFALL_BUS: `pubsub:` only publishes; pull with `pubsub-pull:SUBSCRIPTION`",
+        ]);
+      }
+      return subscriber;
+    },
     close: async () => {
       if (flows.called) {
         const { deps, registry } = await flows();
         await Promise.all([registry.close(), ...deps.targets.map((each) => each.target.close())]);
       }
-      if (!store.called) return;
-      const { opened, ledger, bus } = await store();
-      await bus.close();
-      await ledger.close();
-      opened.close();
+      if (bus.called) await (await bus()).bus.close();
+      if (ledger.called) await (await ledger()).close();
+      if (store.called) (await store()).close();
     },
   };
 }
+
+const nowhere = { project: undefined, emulatorHost: undefined, metadataHost: undefined };
 
 type RegistryEntry = LoadedConfig["config"]["registries"][number];
 type TargetEntry = LoadedConfig["config"]["targets"][number];

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { BusSetting } from "../../shared/bus/config.ts";
 import { environment, loadConfig, missingSecrets } from "../../shared/config/load.ts";
 import { ConfigError } from "../../shared/errors.ts";
 
@@ -152,6 +153,7 @@ describe("the environment", () => {
       config: undefined,
       ledger: { kind: "file", path: ".landfall/ledger.db" },
       bus: { kind: "inline" },
+      pubsub: { project: undefined, emulatorHost: undefined, metadataHost: undefined },
       port: 8080,
     };
     expect(environment({})).toEqual(defaults);
@@ -168,20 +170,67 @@ describe("the environment", () => {
         LANDFALL_BUS: "inline:",
         PORT: "0",
       }),
-    ).toEqual({ config: "l.yaml", ledger: { kind: "memory" }, bus: { kind: "inline" }, port: 0 });
+    ).toMatchObject({ config: "l.yaml", ledger: { kind: "memory" }, bus: { kind: "inline" }, port: 0 });
     expect(environment({ LANDFALL_LEDGER: "file:/var/lib/landfall.db" }).ledger).toEqual({
       kind: "file",
       path: "/var/lib/landfall.db",
     });
   });
 
+  it.each<{ bus: string; setting: BusSetting }>([
+    { bus: "pubsub:landfall", setting: { kind: "pubsub", topic: { project: undefined, id: "landfall" } } },
+    {
+      bus: "pubsub:projects/example.com:acme/topics/landfall.v1~x",
+      setting: { kind: "pubsub", topic: { project: "example.com:acme", id: "landfall.v1~x" } },
+    },
+    {
+      bus: "pubsub-pull:landfall-builds",
+      setting: {
+        kind: "pubsub-pull",
+        subscription: { project: undefined, id: "landfall-builds" },
+        topic: undefined,
+      },
+    },
+    {
+      bus: "pubsub-pull:projects/acme/subscriptions/builds?topic=projects/acme/topics/landfall",
+      setting: {
+        kind: "pubsub-pull",
+        subscription: { project: "acme", id: "builds" },
+        topic: { project: "acme", id: "landfall" },
+      },
+    },
+  ])("names a Pub/Sub bus: $bus", ({ bus, setting }) => {
+    expect(environment({ LANDFALL_BUS: bus }).bus).toEqual(setting);
+  });
+
+  it("tells where Pub/Sub is by the variables of Google's own libraries", () => {
+    const env = { PUBSUB_EMULATOR_HOST: "127.0.0.1:8085", GCE_METADATA_HOST: "169.254.169.254" };
+    expect(environment({ ...env, GCLOUD_PROJECT: "acme" }).pubsub).toEqual({
+      project: "acme",
+      emulatorHost: "127.0.0.1:8085",
+      metadataHost: "169.254.169.254",
+    });
+    expect(environment({ GOOGLE_CLOUD_PROJECT: "new", GCLOUD_PROJECT: "old" }).pubsub.project).toBe("new");
+  });
+
   it.each([
     ["LANDFALL_LEDGER", "firestore:", /not in this version/],
     ["LANDFALL_LEDGER", "file:", /file:PATH/],
     ["LANDFALL_LEDGER", "/var/lib/landfall.db", /file:PATH/],
-    ["LANDFALL_BUS", "pubsub:topic", /not in this version/],
-    ["LANDFALL_BUS", "pubsub-pull:subscription", /not in this version/],
-    ["LANDFALL_BUS", "kafka:", /inline:/],
+    ["LANDFALL_BUS", "kafka:", /`inline:`, `pubsub:TOPIC`, or `pubsub-pull:SUBSCRIPTION`/],
+    ["LANDFALL_BUS", "inline:x", /inline:/],
+    ["LANDFALL_BUS", "pubsub", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:t1", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:1topic", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:google-topic", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:a/topic", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:projects/p/subscriptions/builds", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:projects/p/topics/", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub-pull:", /pubsub-pull:SUBSCRIPTION/],
+    ["LANDFALL_BUS", "pubsub-pull:projects/p/topics/landfall", /pubsub-pull:SUBSCRIPTION/],
+    ["LANDFALL_BUS", "pubsub-pull:builds?topic=", /topic=TOPIC/],
+    ["LANDFALL_BUS", "pubsub-pull:builds?topic=one?topic=two", /topic=TOPIC/],
     ["PORT", "http", /0 to 65535/],
     ["PORT", "65536", /0 to 65535/],
     ["PORT", "-1", /0 to 65535/],
