@@ -57,13 +57,16 @@ export async function observe(
     const ref = stored?.value ?? { repository, tag, generation: 0, earlier: [], dirty: false };
     const rev = stored?.rev ?? 0;
     if (ref.holder !== undefined && ref.holder.untilMs > nowMs && ref.holder.id !== holder) {
-      if (ref.dirty || (await write(deps, "ref.dirty", id, rev, { ...ref, dirty: true })) === "written") {
+      const marked: RefDocument = { ...ref, dirty: true, dueMs: ref.holder.untilMs };
+      if (ref.dirty || (await write(deps, "ref.dirty", id, rev, marked)) === "written") {
         return { kind: "joined", holder: ref.holder.id };
       }
       continue;
     }
     const untilMs = nowMs + holdMs;
-    const claimed: RefDocument = { ...ref, dirty: false, holder: { id: holder, untilMs }, dueMs: untilMs };
+    // The message that brought us here comes back if we die. What only a mark of others or a sweep knows does not.
+    const due = ref.dueMs === undefined ? {} : { dueMs: untilMs };
+    const claimed: RefDocument = { ...ref, dirty: false, holder: { id: holder, untilMs }, ...due };
     if ((await write(deps, "ref.claim", id, rev, claimed)) === "conflict") continue;
 
     const answer = await ask(deps, repository, tag);
