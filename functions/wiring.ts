@@ -69,9 +69,16 @@ export function wire(options: WiringOptions): Wiring {
   const store = once(async () => {
     const { ledger: where } = options.settings;
     const { openEmbedded } = await import("../shared/embedded-store.ts");
-    return openEmbedded(where.kind === "memory" ? ":memory:" : where.path);
+    return openEmbedded(
+      where.kind === "memory" ? ":memory:" : where.kind === "file" ? where.path : inlineFile,
+    );
   });
   const ledger = once(async (): Promise<Ledger> => {
+    const { ledger: where } = options.settings;
+    if (where.kind === "firestore") {
+      const { firestoreLedger } = await import("../shared/ledger/firestore.ts");
+      return firestoreLedger({ ...where, clock });
+    }
     const { embeddedLedger } = await import("../shared/ledger/embedded.ts");
     return embeddedLedger(await store(), clock);
   });
@@ -176,6 +183,8 @@ export function wire(options: WiringOptions): Wiring {
   };
 }
 
+/** Where the inline bus keeps its messages when the ledger is not in a file. */
+const inlineFile = ".landfall/bus.db";
 const nowhere = { project: undefined, emulatorHost: undefined, metadataHost: undefined };
 
 type RegistryEntry = LoadedConfig["config"]["registries"][number];

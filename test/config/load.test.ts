@@ -4,8 +4,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BusSetting } from "../../shared/bus/config.ts";
-import { environment, loadConfig, missingSecrets } from "../../shared/config/load.ts";
+import { type Environment, environment, loadConfig, missingSecrets } from "../../shared/config/load.ts";
 import { ConfigError } from "../../shared/errors.ts";
+import type { LedgerSetting } from "../../shared/ledger/config.ts";
 
 const yaml = `
 follow: ["docker.io/acme/*"]
@@ -177,6 +178,42 @@ describe("the environment", () => {
     });
   });
 
+  it.each<{ name: string; env: Environment; ledger: LedgerSetting }>([
+    { name: "the credentials' project", env: ledgerIs("firestore:"), ledger: { kind: "firestore" } },
+    {
+      name: "a project",
+      env: ledgerIs("firestore:example.com:acme-prod"),
+      ledger: { kind: "firestore", projectId: "example.com:acme-prod" },
+    },
+    {
+      name: "a project and a database",
+      env: ledgerIs("firestore:acme-prod/landfall"),
+      ledger: { kind: "firestore", projectId: "acme-prod", databaseId: "landfall" },
+    },
+    {
+      name: "a database of the environment's project",
+      env: { ...ledgerIs("firestore:/(default)"), GOOGLE_CLOUD_PROJECT: "acme" },
+      ledger: { kind: "firestore", projectId: "acme", databaseId: "(default)" },
+    },
+    {
+      name: "by default an emulator, where one is named",
+      env: { FIRESTORE_EMULATOR_HOST: "127.0.0.1:8085" },
+      ledger: { kind: "firestore", projectId: "demo-landfall", emulatorHost: "127.0.0.1:8085" },
+    },
+    {
+      name: "by default the project's own on Cloud Run",
+      env: { K_SERVICE: "builds", GOOGLE_CLOUD_PROJECT: "acme" },
+      ledger: { kind: "firestore", projectId: "acme" },
+    },
+  ])("names a Firestore ledger: $name", ({ env, ledger }) => {
+    expect(environment(env).ledger).toEqual(ledger);
+  });
+
+  it("prefers the ledger that is named to an emulator", () => {
+    const env = { ...ledgerIs("memory:"), FIRESTORE_EMULATOR_HOST: "127.0.0.1:8085" };
+    expect(environment(env).ledger).toEqual({ kind: "memory" });
+  });
+
   it.each<{ bus: string; setting: BusSetting }>([
     { bus: "pubsub:landfall", setting: { kind: "pubsub", topic: { project: undefined, id: "landfall" } } },
     {
@@ -214,7 +251,12 @@ describe("the environment", () => {
   });
 
   it.each([
-    ["LANDFALL_LEDGER", "firestore:", /not in this version/],
+    ["LANDFALL_LEDGER", "firestore", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "memory:x", /memory:/],
+    ["LANDFALL_LEDGER", "firestore:Project", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "firestore:p/d/e", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "firestore:my-project/..", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "firestore:my-project/", /firestore:PROJECT/],
     ["LANDFALL_LEDGER", "file:", /file:PATH/],
     ["LANDFALL_LEDGER", "/var/lib/landfall.db", /file:PATH/],
     ["LANDFALL_BUS", "kafka:", /`inline:`, `pubsub:TOPIC`, or `pubsub-pull:SUBSCRIPTION`/],
@@ -247,3 +289,7 @@ describe("the environment", () => {
     ).toHaveLength(3);
   });
 });
+
+function ledgerIs(text: string): Environment {
+  return { LANDFALL_LEDGER: text };
+}
