@@ -26,13 +26,17 @@ export interface Wiring {
   receive(): Promise<ReceiveDeps>;
   flows(): Promise<FlowDeps & { readonly bus: Bus }>;
   callers(): Promise<{ readonly auth: readonly CallerProof[]; readonly deps: CallerDeps }>;
-  /** The bus's receiving side, where it is in this process. */
+  /**
+   * The bus's receiving side, where it is in this process.
+   * @throws ConfigError where it is not: Pub/Sub itself calls the builds function
+   */
   subscriber(): Promise<Subscriber>;
   close(): Promise<void>;
 }
 
 export interface WiringOptions {
-  readonly settings: Pick<Settings, "ledger">;
+  /** Without a bus: inline. */
+  readonly settings: Pick<Settings, "ledger"> & Partial<Pick<Settings, "bus" | "pubsub">>;
   /** Asked for at each use: another object means that the configuration has changed. */
   readonly config: () => Promise<LoadedConfig>;
   readonly log: Log;
@@ -75,24 +79,48 @@ export function wire(options: WiringOptions): Wiring {
   const { config } = options;
   const clients: { close(): Promise<void> }[] = [];
   const store = once(async () => {
-    const [{ openEmbedded }, { embeddedLedger }, { inlineBus }] = await Promise.all([
-      import("../shared/embedded-store.ts"),
-      import("../shared/ledger/embedded.ts"),
-      import("../shared/bus/inline.ts"),
-    ]);
     const { ledger: where } = options.settings;
-    const opened = openEmbedded(where.kind === "memory" ? ":memory:" : where.path);
-    const embedded = embeddedLedger(opened, clock);
-    const bus = inlineBus({
-      store: opened,
-      clock,
-      log,
-      ...(options.timer === undefined ? {} : { timer: options.timer }),
-    });
-    return { opened, ledger: options.ledger?.(embedded) ?? embedded, bus };
+    const { openEmbedded } = await import("../shared/embedded-store.ts");
+    return openEmbedded(
+      where.kind === "memory" ? ":memory:" : where.kind === "file" ? where.path : inlineFile,
+    );
+  });
+  const innerLedger = once(async (): Promise<Ledger> => {
+    const { ledger: where } = options.settings;
+    if (where.kind === "firestore") {
+      const { firestoreLedger } = await import("../shared/ledger/firestore.ts");
+      return firestoreLedger({ ...where, clock });
+    }
+    const { embeddedLedger } = await import("../shared/ledger/embedded.ts");
+    return embeddedLedger(await store(), clock);
+  });
+  const ledger = once(async (): Promise<Ledger> => {
+    const inner = await innerLedger();
+    return options.ledger?.(inner) ?? inner;
+  });
+  const bus = once(async (): Promise<{ readonly bus: Bus; readonly subscriber?: Subscriber }> => {
+    const { bus: where = { kind: "inline" }, pubsub: google = nowhere } = options.settings;
+    switch (where.kind) {
+      case "inline": {
+        const { inlineBus } = await import("../shared/bus/inline.ts");
+        const timer = options.timer === undefined ? {} : { timer: options.timer };
+        const inline = inlineBus({ store: await store(), clock, log, ...timer });
+        return { bus: inline, subscriber: inline };
+      }
+      case "pubsub": {
+        const { pubsubBus } = await import("../shared/bus/pubsub.ts");
+        return { bus: pubsubBus({ ...where, ...google, clock, random: Math.random }) };
+      }
+      case "pubsub-pull": {
+        const { pullBus } = await import("../shared/bus/pubsub/pull.ts");
+        const pulling = pullBus({ ...where, ...google, clock, log, random: Math.random });
+        return { bus: pulling, subscriber: pulling };
+      }
+      default:
+        return where satisfies never;
+    }
   });
   const flows = perConfig(config, async (loaded) => {
-    const { ledger, bus } = await store();
     const { ociRegistry } = await import("../shared/registry/oci/oci-registry.ts");
     const connect = options.connect === undefined ? {} : { connect: options.connect };
     const registry = ociRegistry({
@@ -104,8 +132,8 @@ export function wire(options: WiringOptions): Wiring {
     clients.push(registry, ...targets.map((each) => each.target));
     const { defaults, follow } = loaded.config;
     const deps: FlowDeps & { bus: Bus } = {
-      ledger,
-      bus,
+      ledger: await ledger(),
+      bus: (await bus()).bus,
       registry,
       targets,
       follows: matcher(follow),
@@ -134,7 +162,7 @@ export function wire(options: WiringOptions): Wiring {
           ...(entry.repositories === undefined ? {} : { repositories: matcher(entry.repositories) }),
           ...(entry.hostAliases === undefined ? {} : { hostAliases: entry.hostAliases }),
         })),
-        bus: (await store()).bus,
+        bus: (await bus()).bus,
         newId: randomUUID,
         clock,
         log,
@@ -151,17 +179,27 @@ export function wire(options: WiringOptions): Wiring {
         deps: { now: () => clock.now(), certs: googleCerts(httpClient(), clock), secret: loaded.secret },
       };
     }),
-    subscriber: async () => (await store()).bus,
+    subscriber: async () => {
+      const { subscriber } = await bus();
+      if (subscriber === undefined) {
+        throw new ConfigError([
+          "LANDFALL_BUS: `pubsub:` only publishes; pull with `pubsub-pull:SUBSCRIPTION`",
+        ]);
+      }
+      return subscriber;
+    },
     close: async () => {
       await Promise.all(clients.map((client) => client.close()));
-      if (!store.called) return;
-      const { opened, ledger, bus } = await store();
-      await bus.close();
-      await ledger.close();
-      opened.close();
+      if (bus.called) await (await bus()).bus.close();
+      if (ledger.called) await (await ledger()).close();
+      if (store.called) (await store()).close();
     },
   };
 }
+
+/** Where the inline bus keeps its messages when the ledger is not in a file. */
+const inlineFile = ".landfall/bus.db";
+const nowhere = { project: undefined, emulatorHost: undefined, metadataHost: undefined };
 
 type RegistryEntry = LoadedConfig["config"]["registries"][number];
 type TargetEntry = LoadedConfig["config"]["targets"][number];

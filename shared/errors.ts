@@ -30,7 +30,13 @@ export class LedgerUnavailableError extends LandfallError {
   readonly retryable = true;
 }
 
-/** A document is larger than any ledger takes (1 MiB). */
+/** The ledger's store refuses us: a role, the database or an index is missing, which a person must mend. */
+export class LedgerDeniedError extends LandfallError {
+  readonly code = "LEDGER_DENIED";
+  readonly retryable = true;
+}
+
+/** A document is larger than any ledger takes. */
 export class DocumentTooLargeError extends LandfallError {
   readonly code = "DOCUMENT_TOO_LARGE";
   readonly retryable = false;

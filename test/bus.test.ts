@@ -181,7 +181,7 @@ describe("the inline bus", () => {
     child.kill("SIGKILL");
     await once(child, "exit");
     const later = inlineBus({ store: fileName(), clock, timer: clock.timer });
-    const attempts: number[] = [];
+    const attempts: (number | undefined)[] = [];
     const delivering = later.deliver(async ({ deliveryAttempt }) => {
       attempts.push(deliveryAttempt);
       return "ack";

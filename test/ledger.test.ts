@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../shared/clock.ts";
 import { openEmbedded } from "../shared/embedded-store.ts";
 import { embeddedLedger } from "../shared/ledger/embedded.ts";
-import { maxDocumentBytes, type Write } from "../shared/ledger/ledger.ts";
+import type { Write } from "../shared/ledger/ledger.ts";
 import { eventDocument, refDocument } from "./contracts/documents.ts";
 import { ledgerContract } from "./contracts/ledger.ts";
 import { faultyLedger } from "./doubles/faulty-ledger.ts";
@@ -38,21 +38,6 @@ describe("the embedded ledger", () => {
     const second = embeddedLedger(fileName(), systemClock);
     expect(await second.get("refs", "r")).toEqual({ id: "r", rev: 1, writer: "w", value: ref("r", 3).value });
     await second.close();
-  });
-
-  it("takes a document of exactly the largest size, and none of one byte more", async () => {
-    const ledger = embeddedLedger(":memory:", systemClock);
-    const room = maxDocumentBytes - JSON.stringify(eventDocument({ detail: "" })).length;
-    const write = (id: string, length: number): Write => ({
-      collection: "events",
-      id,
-      value: eventDocument({ detail: "x".repeat(length) }),
-      expect: 0,
-    });
-    expect(await ledger.commit("w", [write("fits", room)])).toEqual({ kind: "committed" });
-    await expect(ledger.commit("w", [write("too large", room + 1)])).rejects.toMatchObject({
-      code: "DOCUMENT_TOO_LARGE",
-    });
   });
 
   it("deletes expired events as new ones are written, and nothing else", async () => {

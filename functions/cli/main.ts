@@ -159,6 +159,10 @@ async function openLedger(): Promise<Ledger> {
       "LANDFALL_LEDGER is `memory:`, a ledger that lives and ends with the process that writes it; set it to `file:PATH`",
     ]);
   }
+  if (ledger.kind === "firestore") {
+    const { firestoreLedger } = await import("../../shared/ledger/firestore.ts");
+    return firestoreLedger({ ...ledger, clock: systemClock });
+  }
   if (!existsSync(ledger.path)) {
     throw new ConfigError([
       `There is no ledger at ${ledger.path}. Start Landfall here (\`npm start\`) and push an image, ` +

@@ -6,16 +6,21 @@ import { messageOf } from "../../shared/errors.ts";
 import { storyLog } from "../../shared/log.ts";
 import { version } from "../../shared/version.ts";
 import { wire } from "../wiring.ts";
-import { type Runner, startRunner } from "./runner.ts";
+import { onlyOf } from "./only.ts";
+import { functionNames, type Runner, startRunner } from "./runner.ts";
 import { firstRollout, sandboxConfig } from "./sandbox/first-rollout.ts";
 import { type Sandbox, startSandbox } from "./sandbox/sandbox.ts";
 
 const sandboxStateFile = ".landfall/sandbox.json";
 const stopWithinMs = 30_000;
 
-/** `npm start`: all three functions in one process; without `LANDFALL_CONFIG` over a sandbox of its own. */
+/**
+ * `npm start`: all three functions in one process; without `LANDFALL_CONFIG` over a sandbox of its own. `npm start --
+ * --only builds,reconcile`: some of them, with the others in other processes on the same bus and ledger.
+ */
 async function main(): Promise<void> {
   const settings = environment();
+  const only = onlyOf(process.argv.slice(2), settings);
   const log = storyLog();
   const stopping = new AbortController();
   const timerToken = randomBytes(24).toString("base64url");
@@ -45,13 +50,20 @@ async function main(): Promise<void> {
     stopping: stopping.signal,
     alsoCallers: [{ kind: "bearer", token: timerToken }],
   });
+  const delivers = settings.bus.kind !== "pubsub";
+  if (!delivers && only.includes("builds")) {
+    log.write("warning", "LANDFALL_BUS: `pubsub:` only publishes: builds waits for messages at /events");
+  }
   runner = await startRunner({
     wiring,
+    only,
+    delivers,
     port: settings.port,
     host: sandbox === undefined ? "0.0.0.0" : "127.0.0.1",
     timerToken,
   });
-  log.write("notice", `Landfall ${version} listens on ${runner.url}`);
+  const part = only.length < functionNames.length ? ` (${only.join(", ")})` : "";
+  log.write("notice", `Landfall ${version}${part} listens on ${runner.url}`);
   onSignal(async () => {
     stopping.abort();
     await runner?.stop();

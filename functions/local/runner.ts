@@ -1,15 +1,23 @@
 import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getTestServer } from "@google-cloud/functions-framework/testing";
 import type { PubsubDelivery } from "../../shared/bus/subscriber.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { httpClient } from "../../shared/http.ts";
+import { version } from "../../shared/version.ts";
 import { registerFunctions } from "../register.ts";
 import type { Wiring } from "../wiring.ts";
 
+export const functionNames = ["webhook", "builds", "reconcile"] as const;
+export type FunctionName = (typeof functionNames)[number];
+
 export interface RunnerOptions {
   readonly wiring: Wiring;
+  /** Which functions run in this process, default all. Without the webhook the port answers `/health` only. */
+  readonly only?: readonly FunctionName[];
+  /** Whether messages for builds are taken from the bus, default yes; else they are to come to `/events`. */
+  readonly delivers?: boolean;
   /** 0: any free one. */
   readonly port: number;
   readonly host: string;
@@ -30,37 +38,23 @@ const sweepEveryMs = 60_000;
 const deliveryDeadlineMs = 90_000;
 
 /**
- * All three functions on one port, as in the cloud but for three things: messages come from the inline bus as the
- * CloudEvents that Eventarc would send, a timer stands for Cloud Scheduler, and `/events` is for this machine only,
- * since nobody proves himself there.
+ * Functions on one port, as in the cloud but for three things: messages come from the bus as the CloudEvents that Eventarc
+ * would send, a timer stands for Cloud Scheduler, and `/events` is for this machine only, since nobody proves himself
+ * there.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const { wiring, timerToken } = options;
+  const { wiring, timerToken, only = functionNames } = options;
   registerFunctions(() => wiring);
-  const webhook = appOf("webhook");
-  const builds = appOf("builds");
-  const reconcile = appOf("reconcile");
-  const server = createServer((request, response) => {
-    const path = request.url?.split("?", 1)[0] ?? "/";
-    if (path === "/reconcile" || path === "/SmartRedeploy") return reconcile(request, response);
-    if (path !== "/events") return webhook(request, response);
-    if (!isLoopback(request.socket.remoteAddress)) {
-      response
-        .writeHead(403, { "content-type": "application/json" })
-        .end('{"error":"only from this machine"}');
-      return;
-    }
-    request.url = "/";
-    builds(request, response);
-  });
-  server.listen(options.port, options.host);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const origin = `http://127.0.0.1:${port}`;
+  const listener = routed(only);
+  const isPublic = only.includes("webhook");
+  const front = await listening(isPublic ? listener : healthOnly(only), options.port, options.host);
+  const inside = isPublic ? front : await listening(listener, 0, "127.0.0.1");
+  const origin = `http://127.0.0.1:${portOf(inside)}`;
   const http = httpClient({ connections: 64 });
 
-  const subscriber = await wiring.subscriber();
-  const delivering = subscriber.deliver(
+  const subscriber =
+    only.includes("builds") && options.delivers !== false ? await wiring.subscriber() : undefined;
+  const delivering = subscriber?.deliver(
     async (delivery) => {
       const answer = await http.request({
         method: "POST",
@@ -96,23 +90,65 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       wiring.log.write("error", `the sweep did not run: ${messageOf(error)}`);
     }
   };
-  const timer = setInterval(() => void sweep(), sweepEveryMs);
-  await sweep();
+  const timer = only.includes("reconcile") ? setInterval(() => void sweep(), sweepEveryMs) : undefined;
+  if (timer !== undefined) await sweep();
 
   return {
-    url: `http://${options.host === "0.0.0.0" ? "127.0.0.1" : options.host}:${port}`,
+    url: `http://${options.host === "0.0.0.0" ? "127.0.0.1" : options.host}:${portOf(front)}`,
     sweep,
     stop: async () => {
       clearInterval(timer);
-      await delivering.stop();
-      const closed = once(server, "close");
-      server.close();
-      server.closeIdleConnections();
+      await delivering?.stop();
+      const servers = new Set([front, inside]);
+      const closed = Promise.all([...servers].map((server) => once(server, "close")));
+      for (const server of servers) {
+        server.close();
+        server.closeIdleConnections();
+      }
       await http.close();
       await closed;
       await wiring.close();
     },
   };
+}
+
+/** Each path to its function, where that runs here. */
+function routed(only: readonly FunctionName[]): RequestListener {
+  const [webhook, builds, reconcile] = functionNames.map((name) =>
+    only.includes(name) ? appOf(name) : notHere,
+  );
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0] ?? "/";
+    if (path === "/reconcile" || path === "/SmartRedeploy") return reconcile?.(request, response);
+    if (path !== "/events") return webhook?.(request, response);
+    if (!isLoopback(request.socket.remoteAddress))
+      return answer(response, 403, { error: "only from this machine" });
+    request.url = "/";
+    builds?.(request, response);
+  };
+}
+
+function healthOnly(functions: readonly FunctionName[]): RequestListener {
+  return (request, response) =>
+    request.url === "/health" && (request.method === "GET" || request.method === "HEAD")
+      ? answer(response, 200, { status: "ok", version, functions })
+      : notHere(request, response);
+}
+
+const notHere: RequestListener = (_, response) => answer(response, 404, { error: "not found" });
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}
+
+async function listening(listener: RequestListener, port: number, host: string): Promise<Server> {
+  const server = createServer(listener).listen(port, host);
+  await once(server, "listening");
+  return server;
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
 }
 
 /** The Express app that the framework made for a function: its middleware, and none of its signal handlers. */
@@ -122,13 +158,16 @@ function appOf(name: string): RequestListener {
   return listener as RequestListener;
 }
 
-/** Binary mode, as Eventarc sends it: https://cloud.google.com/eventarc/docs/cloudevents. */
-function cloudEventHeaders({ message }: PubsubDelivery): Readonly<Record<string, string>> {
+/**
+ * Binary mode, as Eventarc sends it: https://cloud.google.com/eventarc/docs/cloudevents. The subscription stands where
+ * Eventarc names the topic, which a subscriber need not be allowed to know.
+ */
+function cloudEventHeaders({ message, subscription }: PubsubDelivery): Readonly<Record<string, string>> {
   return {
     "content-type": "application/json",
     "ce-specversion": "1.0",
     "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
-    "ce-source": "//pubsub.googleapis.com/projects/local/topics/landfall",
+    "ce-source": `//pubsub.googleapis.com/${subscription}`,
     "ce-id": message.messageId,
     "ce-time": message.publishTime,
   };

@@ -11,13 +11,14 @@ export interface PubsubDelivery {
   };
   /** `projects/P/subscriptions/S`. */
   readonly subscription: string;
-  /** 1 for the first. */
-  readonly deliveryAttempt: number;
+  /** 1 for the first; absent where nobody counts: Pub/Sub does so only for a subscription with a dead-letter policy. */
+  readonly deliveryAttempt?: number;
 }
 
 /** `ack`: what the message wants is taken care of. `nack`, or a throw: deliver it again later. */
 export type DeliveryHandler = (delivery: PubsubDelivery) => Promise<"ack" | "nack">;
 
+/** Of a Pub/Sub subscription only the first two are this side's matter, the rest is the subscription's own policy. */
 export interface DeliverOptions {
   /** Deliveries without an answer at the same time, default 16. */
   readonly maxInFlight?: number;
@@ -36,7 +37,10 @@ export interface DeliverOptions {
 export interface Delivering {
   /** Takes no more messages; resolves when those in flight are answered or past their deadline. */
   stop(): Promise<void>;
-  /** Resolves when nothing is in flight here and nothing is due: what waits for a redelivery does not count. */
+  /**
+   * Resolves when nothing is in flight here and nothing is due: what waits for a redelivery does not count. Pub/Sub does
+   * not tell what is due: a second of silence has to do there.
+   */
   idle(): Promise<void>;
 }
 

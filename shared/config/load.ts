@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { type BusSetting, busForms, parseBus } from "../bus/config.ts";
 import { ConfigError } from "../errors.ts";
+import { type LedgerSetting, ledgerForms, parseLedger } from "../ledger/config.ts";
 import type { ResolveSecret } from "../secret.ts";
 import { configHash, parseConfig, textsOf } from "./parse.ts";
 import { printPath } from "./problems.ts";
@@ -60,47 +62,49 @@ export function missingSecrets(loaded: LoadedConfig): readonly string[] {
 export interface Settings {
   /** Path of the configuration file; `undefined`: none is named. */
   readonly config: string | undefined;
-  readonly ledger: { readonly kind: "file"; readonly path: string } | { readonly kind: "memory" };
-  readonly bus: { readonly kind: "inline" };
+  readonly ledger: LedgerSetting;
+  readonly bus: BusSetting;
+  readonly pubsub: PubsubSetting;
   readonly port: number;
 }
 
+/** Where Pub/Sub is, as Google's own libraries are told. */
+export interface PubsubSetting {
+  /** `GOOGLE_CLOUD_PROJECT`; undefined: the metadata server knows it. */
+  readonly project: string | undefined;
+  /** `PUBSUB_EMULATOR_HOST`, host and port; undefined: the real one. */
+  readonly emulatorHost: string | undefined;
+  /** `GCE_METADATA_HOST`, host and perhaps port; undefined: Google's own. */
+  readonly metadataHost: string | undefined;
+}
+
 /**
- * `LANDFALL_CONFIG`, `LANDFALL_LEDGER` (`file:PATH` or `memory:`), `LANDFALL_BUS` (`inline:`) and `PORT`. An empty
- * variable is one that is not set.
+ * `LANDFALL_CONFIG`, `LANDFALL_LEDGER` (`file:PATH`, `memory:` or `firestore:`), `LANDFALL_BUS` (`inline:`, `pubsub:TOPIC` or
+ * `pubsub-pull:SUBSCRIPTION`), `PORT`, and what Google's own libraries read too. An empty variable is one that is not
+ * set.
  * @throws ConfigError with every variable that is wrong
  */
 export function environment(env: Environment = process.env): Settings {
   const problems: string[] = [];
   const config = env.LANDFALL_CONFIG || undefined;
-  const ledgerText = env.LANDFALL_LEDGER || "file:.landfall/ledger.db";
-  const ledger = ledgerOf(ledgerText);
-  if (ledger === undefined) {
-    problems.push(
-      ledgerText.startsWith("firestore:")
-        ? "LANDFALL_LEDGER: `firestore:` is not in this version; use `file:PATH` or `memory:`"
-        : "LANDFALL_LEDGER: write `file:PATH`, e.g. `file:.landfall/ledger.db`, or `memory:`",
-    );
-  }
-  const busText = env.LANDFALL_BUS || "inline:";
-  if (busText !== "inline:") {
-    problems.push(
-      /^pubsub(-pull)?:/.test(busText)
-        ? "LANDFALL_BUS: `pubsub:` and `pubsub-pull:` are not in this version; use `inline:`"
-        : "LANDFALL_BUS: write `inline:`",
-    );
-  }
+  const firestoreEmulatorHost = env.FIRESTORE_EMULATOR_HOST || undefined;
+  const project = env.GOOGLE_CLOUD_PROJECT || env.GCLOUD_PROJECT || undefined;
+  const inCloud = (env.K_SERVICE ?? "") !== "" || firestoreEmulatorHost !== undefined;
+  const ledgerText = env.LANDFALL_LEDGER || (inCloud ? "firestore:" : "file:.landfall/ledger.db");
+  const ledger = parseLedger(ledgerText, { project, firestoreEmulatorHost });
+  if (ledger === undefined) problems.push(`LANDFALL_LEDGER: write ${ledgerForms}`);
+  const bus = parseBus(env.LANDFALL_BUS || "inline:");
+  if (bus === undefined) problems.push(`LANDFALL_BUS: write ${busForms}`);
   const portText = env.PORT || "8080";
   const port = /^\d{1,5}$/.test(portText) ? Number(portText) : Number.NaN;
   if (!(port <= 65_535)) problems.push("PORT: write a number from 0 to 65535");
-  if (ledger === undefined || problems.length > 0) throw new ConfigError(problems);
-  return { config, ledger, bus: { kind: "inline" }, port };
-}
-
-function ledgerOf(text: string): Settings["ledger"] | undefined {
-  if (text === "memory:") return { kind: "memory" };
-  const path = text.startsWith("file:") ? text.slice("file:".length) : "";
-  return path === "" ? undefined : { kind: "file", path };
+  if (ledger === undefined || bus === undefined || problems.length > 0) throw new ConfigError(problems);
+  const pubsub = {
+    project,
+    emulatorHost: env.PUBSUB_EMULATOR_HOST || undefined,
+    metadataHost: env.GCE_METADATA_HOST || undefined,
+  };
+  return { config, ledger, bus, pubsub, port };
 }
 
 async function textOf(path: string, read: ((path: string) => string) | undefined): Promise<string> {

@@ -68,7 +68,8 @@ export async function observe(
     const ref = stored?.value ?? { repository, tag, generation: 0, earlier: [], dirty: false };
     const rev = stored?.rev ?? 0;
     if (ref.holder !== undefined && ref.holder.untilMs > nowMs && ref.holder.id !== holder) {
-      if (ref.dirty || (await write(deps, "ref.dirty", id, rev, { ...ref, dirty: true })) === "written") {
+      const marked: RefDocument = { ...ref, dirty: true, dueMs: ref.holder.untilMs };
+      if (ref.dirty || (await write(deps, "ref.dirty", id, rev, marked)) === "written") {
         return { kind: "joined", holder: ref.holder.id };
       }
       continue;
@@ -76,7 +77,13 @@ export async function observe(
     // Somebody has joined this look, or one that was not brought to its end.
     isOwed ||= ref.dueMs !== undefined;
     const untilMs = nowMs + holdMs;
-    const claimed: RefDocument = { ...ref, dirty: false, holder: { id: holder, untilMs }, dueMs: untilMs };
+    // The message that brought us here comes back if we die. What only a mark of others or a sweep knows does not.
+    const claimed: RefDocument = {
+      ...ref,
+      dirty: false,
+      holder: { id: holder, untilMs },
+      ...(isOwed ? { dueMs: untilMs } : {}),
+    };
     if ((await write(deps, "ref.claim", id, rev, claimed)) === "conflict") continue;
 
     const answer = await ask(deps, repository, tag);

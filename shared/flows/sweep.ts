@@ -1,6 +1,6 @@
 import type { Due } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
-import type { Budget, FlowDeps } from "./deps.ts";
+import { type Budget, type FlowDeps, glance } from "./deps.ts";
 import { handlePush, resumePush, sweepPush } from "./push.ts";
 
 /** One piece of unfinished work that a sweep found. */
@@ -45,7 +45,7 @@ async function carryOn(deps: FlowDeps, due: Due, budget: Budget): Promise<SweepR
         if (open !== undefined) {
           const ticket = { document: due.document, open };
           // A verifying rollout most likely has an invocation of its own: one look, and no second chain of them.
-          const own = open.state === "verifying" ? { endsMs: 0 } : budget;
+          const own = open.state === "verifying" ? glance : budget;
           await advance(deps, workload, open.seq, own, ticket);
         }
         return { kind: "rollout", id, outcome: "carried-on" };

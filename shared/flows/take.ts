@@ -77,10 +77,16 @@ async function setAside(
   } as const;
   // Set aside first: a crash in between sets it aside twice, the other order would lose it.
   await deps.recorder.step("bus.dead-letter", () =>
-    deps.bus.deadLetter(delivery.data, delivery.attributes, reason),
+    deps.bus.deadLetter(textOf(delivery.data), delivery.attributes, reason),
   );
   await record(deps, "event.record", [{ collection: "events", id, expect: 0, value }]);
   deps.log.write("alert", `message ${delivery.messageId} cannot be used: ${reason}`, {
     outcome: "undecodable",
   });
+}
+
+/** The text of a message's data; what is no text stays base64, as it came. */
+function textOf(data: string): string {
+  const text = Buffer.from(data, "base64").toString("utf8");
+  return Buffer.from(text).toString("base64") === data ? text : data;
 }

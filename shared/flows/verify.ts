@@ -2,7 +2,7 @@ import { decideBlind, decideVerify } from "../decide/verify.ts";
 import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
-import { type Budget, type FlowDeps, type FlowTarget, leftMs } from "./deps.ts";
+import { type Budget, type FlowDeps, type FlowTarget, isGlance, leftMs } from "./deps.ts";
 import { finish } from "./finish.ts";
 import type { Ticket } from "./plan.ts";
 import { save } from "./save.ts";
@@ -27,7 +27,7 @@ export async function verify(
     acceptedMs: open.times.accepted ?? open.times.planned,
     fences: at.target.capabilities.fences,
   };
-  const glance = leftMs(budget, deps.clock) === 0;
+  const glance = isGlance(budget);
   const before = open.verify ?? { tasks: [], replaced: 0, blindMs: 0 };
   let memory = before;
   let note = open.note;

@@ -17,7 +17,10 @@ export interface RefDocument {
   readonly dirty: boolean;
   /** Who is asking the registry right now, and until when that is believed. */
   readonly holder?: { readonly id: string; readonly untilMs: number };
-  /** When the sweep should look, if nobody has finished by then. */
+  /**
+   * When the sweep should look, if nobody has finished by then: from the moment that somebody relies on the holder (a
+   * dirty mark) until the ref is let go. Before that, the holder's own message comes back.
+   */
   readonly dueMs?: number;
 }
 
@@ -172,7 +175,7 @@ export interface Ledger {
   get<C extends Collection>(collection: C, id: string): Promise<Stored<C> | undefined>;
   /**
    * Writes all documents or none. Each becomes `rev = expect + 1` under `writer`.
-   * @throws DocumentTooLargeError when a document would exceed 1 MiB
+   * @throws DocumentTooLargeError when a document would exceed `maxDocumentBytes`
    */
   commit(writer: string, writes: readonly Write[]): Promise<CommitOutcome>;
   /** Refs, workloads and events whose `dueMs` (a workload's is its open rollout's) is at most `nowMs`, soonest first. */
@@ -195,8 +198,8 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-/** Largest document that every ledger takes, bytes of JSON. */
-export const maxDocumentBytes = 1024 * 1024;
+/** Largest document that every ledger takes, bytes of JSON. Firestore's own 1 MiB counts names and queried fields too. */
+export const maxDocumentBytes = 1_000_000;
 
 export function refId(repository: Repository, tag: string): string {
   return `${repository}:${tag}`;

@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { environment, loadConfig, missingSecrets } from "../../shared/config/load.ts";
+import type { BusSetting } from "../../shared/bus/config.ts";
+import { type Environment, environment, loadConfig, missingSecrets } from "../../shared/config/load.ts";
 import { ConfigError } from "../../shared/errors.ts";
+import type { LedgerSetting } from "../../shared/ledger/config.ts";
 
 const yaml = `
 follow: ["docker.io/acme/*"]
@@ -152,6 +154,7 @@ describe("the environment", () => {
       config: undefined,
       ledger: { kind: "file", path: ".landfall/ledger.db" },
       bus: { kind: "inline" },
+      pubsub: { project: undefined, emulatorHost: undefined, metadataHost: undefined },
       port: 8080,
     };
     expect(environment({})).toEqual(defaults);
@@ -168,20 +171,108 @@ describe("the environment", () => {
         LANDFALL_BUS: "inline:",
         PORT: "0",
       }),
-    ).toEqual({ config: "l.yaml", ledger: { kind: "memory" }, bus: { kind: "inline" }, port: 0 });
+    ).toMatchObject({ config: "l.yaml", ledger: { kind: "memory" }, bus: { kind: "inline" }, port: 0 });
     expect(environment({ LANDFALL_LEDGER: "file:/var/lib/landfall.db" }).ledger).toEqual({
       kind: "file",
       path: "/var/lib/landfall.db",
     });
   });
 
+  it.each<{ name: string; env: Environment; ledger: LedgerSetting }>([
+    { name: "the credentials' project", env: ledgerIs("firestore:"), ledger: { kind: "firestore" } },
+    {
+      name: "a project",
+      env: ledgerIs("firestore:example.com:acme-prod"),
+      ledger: { kind: "firestore", projectId: "example.com:acme-prod" },
+    },
+    {
+      name: "a project and a database",
+      env: ledgerIs("firestore:acme-prod/landfall"),
+      ledger: { kind: "firestore", projectId: "acme-prod", databaseId: "landfall" },
+    },
+    {
+      name: "a database of the environment's project",
+      env: { ...ledgerIs("firestore:/(default)"), GOOGLE_CLOUD_PROJECT: "acme" },
+      ledger: { kind: "firestore", projectId: "acme", databaseId: "(default)" },
+    },
+    {
+      name: "by default an emulator, where one is named",
+      env: { FIRESTORE_EMULATOR_HOST: "127.0.0.1:8085" },
+      ledger: { kind: "firestore", projectId: "demo-landfall", emulatorHost: "127.0.0.1:8085" },
+    },
+    {
+      name: "by default the project's own on Cloud Run",
+      env: { K_SERVICE: "builds", GOOGLE_CLOUD_PROJECT: "acme" },
+      ledger: { kind: "firestore", projectId: "acme" },
+    },
+  ])("names a Firestore ledger: $name", ({ env, ledger }) => {
+    expect(environment(env).ledger).toEqual(ledger);
+  });
+
+  it("prefers the ledger that is named to an emulator", () => {
+    const env = { ...ledgerIs("memory:"), FIRESTORE_EMULATOR_HOST: "127.0.0.1:8085" };
+    expect(environment(env).ledger).toEqual({ kind: "memory" });
+  });
+
+  it.each<{ bus: string; setting: BusSetting }>([
+    { bus: "pubsub:landfall", setting: { kind: "pubsub", topic: { project: undefined, id: "landfall" } } },
+    {
+      bus: "pubsub:projects/example.com:acme/topics/landfall.v1~x",
+      setting: { kind: "pubsub", topic: { project: "example.com:acme", id: "landfall.v1~x" } },
+    },
+    {
+      bus: "pubsub-pull:landfall-builds",
+      setting: {
+        kind: "pubsub-pull",
+        subscription: { project: undefined, id: "landfall-builds" },
+        topic: undefined,
+      },
+    },
+    {
+      bus: "pubsub-pull:projects/acme/subscriptions/builds?topic=projects/acme/topics/landfall",
+      setting: {
+        kind: "pubsub-pull",
+        subscription: { project: "acme", id: "builds" },
+        topic: { project: "acme", id: "landfall" },
+      },
+    },
+  ])("names a Pub/Sub bus: $bus", ({ bus, setting }) => {
+    expect(environment({ LANDFALL_BUS: bus }).bus).toEqual(setting);
+  });
+
+  it("tells where Pub/Sub is by the variables of Google's own libraries", () => {
+    const env = { PUBSUB_EMULATOR_HOST: "127.0.0.1:8085", GCE_METADATA_HOST: "169.254.169.254" };
+    expect(environment({ ...env, GCLOUD_PROJECT: "acme" }).pubsub).toEqual({
+      project: "acme",
+      emulatorHost: "127.0.0.1:8085",
+      metadataHost: "169.254.169.254",
+    });
+    expect(environment({ GOOGLE_CLOUD_PROJECT: "new", GCLOUD_PROJECT: "old" }).pubsub.project).toBe("new");
+  });
+
   it.each([
-    ["LANDFALL_LEDGER", "firestore:", /not in this version/],
+    ["LANDFALL_LEDGER", "firestore", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "memory:x", /memory:/],
+    ["LANDFALL_LEDGER", "firestore:Project", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "firestore:p/d/e", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "firestore:my-project/..", /firestore:PROJECT/],
+    ["LANDFALL_LEDGER", "firestore:my-project/", /firestore:PROJECT/],
     ["LANDFALL_LEDGER", "file:", /file:PATH/],
     ["LANDFALL_LEDGER", "/var/lib/landfall.db", /file:PATH/],
-    ["LANDFALL_BUS", "pubsub:topic", /not in this version/],
-    ["LANDFALL_BUS", "pubsub-pull:subscription", /not in this version/],
-    ["LANDFALL_BUS", "kafka:", /inline:/],
+    ["LANDFALL_BUS", "kafka:", /`inline:`, `pubsub:TOPIC`, or `pubsub-pull:SUBSCRIPTION`/],
+    ["LANDFALL_BUS", "inline:x", /inline:/],
+    ["LANDFALL_BUS", "pubsub", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:t1", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:1topic", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:google-topic", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:a/topic", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:projects/p/subscriptions/builds", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub:projects/p/topics/", /pubsub:TOPIC/],
+    ["LANDFALL_BUS", "pubsub-pull:", /pubsub-pull:SUBSCRIPTION/],
+    ["LANDFALL_BUS", "pubsub-pull:projects/p/topics/landfall", /pubsub-pull:SUBSCRIPTION/],
+    ["LANDFALL_BUS", "pubsub-pull:builds?topic=", /topic=TOPIC/],
+    ["LANDFALL_BUS", "pubsub-pull:builds?topic=one?topic=two", /topic=TOPIC/],
     ["PORT", "http", /0 to 65535/],
     ["PORT", "65536", /0 to 65535/],
     ["PORT", "-1", /0 to 65535/],
@@ -198,3 +289,7 @@ describe("the environment", () => {
     ).toHaveLength(3);
   });
 });
+
+function ledgerIs(text: string): Environment {
+  return { LANDFALL_LEDGER: text };
+}

@@ -256,18 +256,22 @@ export function ledgerContract(name: string, make: () => Promise<Ledger>): void 
         );
       });
 
-      it("may be just under 1 MiB", async () => {
-        const value = eventDocument({ detail: "x".repeat(maxDocumentBytes - 4_096) });
-        expect(await ledger.commit("w", [{ collection: "events", id: "e", value, expect: 0 }])).toEqual(
-          committed,
-        );
-        expect((await ledger.get("events", "e"))?.value).toEqual(value);
+      it("may have exactly the largest size, and not a byte more", async () => {
+        const id = `reg.example:5000/${"a/".repeat(500)}b`;
+        const room = maxDocumentBytes - JSON.stringify(eventDocument({ detail: "" })).length;
+        const value = eventDocument({ detail: "x".repeat(room) });
+        const large = eventDocument({ detail: "x".repeat(room + 1) });
+        expect(await ledger.commit("w", [{ collection: "events", id, value, expect: 0 }])).toEqual(committed);
+        expect((await ledger.get("events", id))?.value).toEqual(value);
+        await expect(
+          ledger.commit("w", [{ collection: "events", id: "large", value: large, expect: 0 }]),
+        ).rejects.toMatchObject({ code: "DOCUMENT_TOO_LARGE" });
       });
 
       it.each([
         { name: "letters", detail: "x".repeat(maxDocumentBytes) },
         { name: "letters of two bytes", detail: "é".repeat(maxDocumentBytes / 2) },
-      ])("over 1 MiB of $name are refused, and what came with them", async ({ detail }) => {
+      ])("with too many $name are refused, and what came with them", async ({ detail }) => {
         const large: Write = {
           collection: "events",
           id: "large",

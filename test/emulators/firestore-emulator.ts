@@ -1,0 +1,154 @@
+import { randomUUID } from "node:crypto";
+import { type Clock, systemClock } from "../../shared/clock.ts";
+import { firestoreClient } from "../../shared/ledger/firestore/client.ts";
+import type { FirestoreClient, Query } from "../../shared/ledger/firestore/wire.ts";
+import { firestoreLedger } from "../../shared/ledger/firestore.ts";
+import type { Ledger } from "../../shared/ledger/ledger.ts";
+
+/** A project of its own in the Firestore emulator that `FIRESTORE_EMULATOR_HOST` names. */
+export interface FirestoreProject {
+  readonly host: string;
+  readonly project: string;
+  /** A ledger as another process would have it, with a connection of its own. */
+  ledger(watched?: Watched, clock?: Clock): Ledger;
+  /** The emulator's REST interface, below the project's documents. `caller`: nobody, or its owner. */
+  rest(
+    method: string,
+    path: string,
+    options?: { readonly caller?: "nobody"; readonly body?: object },
+  ): Promise<Response>;
+}
+
+/** What a ledger asked of Firestore, as it is billed. */
+interface Bill {
+  /** Documents that were read or looked for, and results of queries, at least one a query. */
+  readonly reads: number;
+  readonly writes: number;
+  readonly deletes: number;
+  readonly calls: number;
+  readonly refused: number;
+}
+
+export interface Watched {
+  readonly bill: Bill;
+  /** Since it was last asked. */
+  spent(): Bill;
+  /** Duration of every call, ms, by its kind. */
+  readonly tookMs: Readonly<Record<"read" | "commit" | "query" | "count", number[]>>;
+  /** The next commit takes effect, and its answer is lost. */
+  loseAnswer(): void;
+  wrap(client: FirestoreClient): FirestoreClient;
+}
+
+const nothing: Bill = { reads: 0, writes: 0, deletes: 0, calls: 0, refused: 0 };
+
+export function firestoreProject(): FirestoreProject {
+  const host = process.env.FIRESTORE_EMULATOR_HOST;
+  if (host === undefined || host === "") {
+    throw new Error(
+      "FIRESTORE_EMULATOR_HOST is not set: host and port of a running Firestore emulator, e.g. 127.0.0.1:8085",
+    );
+  }
+  const project = `demo-${randomUUID()}`;
+  const connection = { projectId: project, emulatorHost: host };
+  return {
+    host,
+    project,
+    ledger: (watched, clock = systemClock) => {
+      const open = async () => {
+        const client = await firestoreClient(connection);
+        return watched?.wrap(client) ?? client;
+      };
+      return firestoreLedger({ ...connection, clock, open });
+    },
+    rest: (method, path, { caller, body } = {}) =>
+      fetch(`http://${host}/v1/projects/${project}/databases/(default)/documents${path}`, {
+        method,
+        headers: {
+          "content-type": "application/json",
+          ...(caller === "nobody" ? {} : { authorization: "Bearer owner" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
+  };
+}
+
+export function watched(): Watched {
+  let bill = nothing;
+  let told = nothing;
+  let loses = false;
+  const tookMs: Watched["tookMs"] = { read: [], commit: [], query: [], count: [] };
+
+  function add(more: Partial<Bill>): void {
+    bill = sum(bill, { ...nothing, ...more, calls: 1 });
+  }
+  async function timed<T>(kind: keyof Watched["tookMs"], act: () => Promise<T>): Promise<T> {
+    const startMs = performance.now();
+    try {
+      return await act();
+    } finally {
+      tookMs[kind].push(performance.now() - startMs);
+    }
+  }
+
+  return {
+    get bill() {
+      return bill;
+    },
+    spent: () => {
+      const spent = sum(bill, told, -1);
+      told = bill;
+      return spent;
+    },
+    tookMs,
+    loseAnswer: () => {
+      loses = true;
+    },
+    wrap: (client) => ({
+      read: async (paths, timeoutMs) => {
+        add({ reads: paths.length });
+        return timed("read", () => client.read(paths, timeoutMs));
+      },
+      query: async (query: Query, timeoutMs) => {
+        const answer = await timed("query", () => client.query(query, timeoutMs));
+        add({ reads: Math.max(1, answer.documents.length) });
+        return answer;
+      },
+      count: async (query, timeoutMs) => {
+        add({ reads: 1 });
+        return timed("count", () => client.count(query, timeoutMs));
+      },
+      commit: async (changes, timeoutMs) => {
+        try {
+          const answer = await timed("commit", () => client.commit(changes, timeoutMs));
+          const deletes = changes.filter(({ kind }) => kind === "delete").length;
+          add({ writes: changes.length - deletes, deletes });
+          if (!loses) return answer;
+        } catch (error) {
+          add({ refused: 1 });
+          throw error;
+        }
+        loses = false;
+        throw Object.assign(new Error("14 UNAVAILABLE: the answer was lost by the test"), { code: 14 });
+      },
+      close: () => client.close(),
+    }),
+  };
+}
+
+/** Of a table of calls: how many, and how long the middle one and the 95th of a hundred took, ms. */
+export function percentiles(tookMs: readonly number[]): string {
+  const sorted = tookMs.toSorted((one, other) => one - other);
+  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? Number.NaN).toFixed(1);
+  return `${sorted.length} calls, p50 ${at(0.5)} ms, p95 ${at(0.95)} ms`;
+}
+
+function sum(one: Bill, other: Bill, sign = 1): Bill {
+  return {
+    reads: one.reads + sign * other.reads,
+    writes: one.writes + sign * other.writes,
+    deletes: one.deletes + sign * other.deletes,
+    calls: one.calls + sign * other.calls,
+    refused: one.refused + sign * other.refused,
+  };
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  root: `${import.meta.dirname}/../..`,
+  test: {
+    include: ["test/emulators/**/*.test.ts"],
+    reporters: ["default", ["json", { outputFile: ".test-results/emulators.json" }]],
+    // No credentials are looked for, and no metadata server.
+    env: { METADATA_SERVER_DETECTION: "none" },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
