@@ -40,7 +40,7 @@ export function parseBus(text: string): BusSetting | undefined {
 }
 
 /** https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names; projects may be scoped: `example.com:p`. */
-export function parseName(text: string, collection: "topics" | "subscriptions"): PubsubName | undefined {
+function parseName(text: string, collection: "topics" | "subscriptions"): PubsubName | undefined {
   const whole = /^projects\/([a-z][a-z0-9.:-]*)\/([a-z]+)\/([^/]+)$/.exec(text);
   if (whole !== null && whole[2] !== collection) return undefined;
   const [project, id = ""] = whole === null ? [undefined, text] : [whole[1], whole[3]];

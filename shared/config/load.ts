@@ -69,7 +69,7 @@ export interface Settings {
 }
 
 /** Where Pub/Sub is, as Google's own libraries are told. */
-export interface PubsubSetting {
+interface PubsubSetting {
   /** `GOOGLE_CLOUD_PROJECT`; undefined: the metadata server knows it. */
   readonly project: string | undefined;
   /** `PUBSUB_EMULATOR_HOST`, host and port; undefined: the real one. */

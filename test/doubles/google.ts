@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 
 /** What Google is asked for: a token or project of the metadata server, or a call of Pub/Sub. */
-export interface GoogleRequest {
+interface GoogleRequest {
   readonly to: "token" | "project" | "pubsub";
   readonly method: string;
   readonly path: string;

@@ -2,7 +2,7 @@ import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 
 import { version } from "../../version.ts";
 
 /** One HTTP call; the whole of it must be over within `deadlineMs`. */
-export interface Call {
+interface Call {
   readonly method: "GET" | "POST";
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -24,6 +24,8 @@ export interface Caller {
 
 /** A hundred dead letters come in one answer. */
 const maxAnswerBytes = 32 * 1024 * 1024;
+/** Connections to a host at once; what comes beyond waits its turn. */
+const maxSockets = 64;
 /** Idle connections are closed before a proxy or an address translation forgets them. */
 const keptMs = 20_000;
 
@@ -40,7 +42,7 @@ export function nodeCaller(): Caller {
     const { Agent, request } = process.getBuiltinModule(
       url.protocol === "https:" ? "node:https" : "node:http",
     );
-    const agent = agents.get(url.protocol) ?? new Agent({ keepAlive: true, timeout: keptMs });
+    const agent = agents.get(url.protocol) ?? new Agent({ keepAlive: true, timeout: keptMs, maxSockets });
     agents.set(url.protocol, agent);
     return request(url, {
       agent,

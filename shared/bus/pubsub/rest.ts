@@ -18,7 +18,7 @@ export interface RestOptions {
   readonly totalMs?: number;
 }
 
-export interface RestRequest {
+interface RestRequest {
   readonly method: "GET" | "POST";
   /** Below `/v1/`, e.g. `projects/p/topics/t:publish`. */
   readonly path: string;
