@@ -71,6 +71,7 @@ async function place(name: string, onFinished: (clean: () => Promise<void>) => v
     store.close();
     await rm(folder, { recursive: true });
     await engine.remove(`${prefix}${run}-${name}-`);
+    await noContainers(`${prefix}${run}-${name}-`);
     await engine.removeImages(image);
   });
 
@@ -120,6 +121,15 @@ async function place(name: string, onFinished: (clean: () => Promise<void>) => v
   };
 }
 type Place = Awaited<ReturnType<typeof place>>;
+
+/** Images of containers that are still being removed cannot be removed. */
+async function noContainers(names: string): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ name: [names] }));
+  const path = `/containers/json?all=1&filters=${filters}`;
+  for (const deadline = Date.now() + settledWithinMs; Date.now() < deadline; await pause(100)) {
+    if ((await engine.call<readonly unknown[]>("GET", path)).length === 0) return;
+  }
+}
 
 /** Each service runs the digest; Docker was told so once, started one task for it, and was told nothing else. */
 async function expectOnce({ services, ledger }: Place, digest: Digest, when: string): Promise<void> {
