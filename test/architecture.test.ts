@@ -116,10 +116,10 @@ const rules: readonly Rule[] = [
     refused: ["functions/builds.ts", "shared/targets/index.ts"],
   },
   {
-    name: "a function reaches implementations through the wiring; the command line, which only reads, the embedded ledger",
+    name: "a function reaches implementations through the wiring; the command line, which only reads, a ledger's",
     about: (from) => within("functions")(from) && from !== "functions/wiring.ts",
     allows: (to, from) =>
-      !isImplementation(to) || (from === "functions/cli/main.ts" && to === "shared/ledger/embedded.ts"),
+      !isImplementation(to) || (from === "functions/cli/main.ts" && within("shared/ledger")(to)),
     refused: ["functions/webhook.ts", "shared/bus/inline.ts"],
   },
   {

@@ -69,11 +69,11 @@ describe("a message that can never be used", () => {
   });
 
   it("is set aside as it came, and on record once, however often it is delivered", async () => {
-    const data = base64('{"kind":"reboot"}');
-    await world.deliver("m1", data);
-    await world.deliver("m1", data);
+    const text = '{"kind":"reboot"}';
+    await world.deliver("m1", base64(text));
+    await world.deliver("m1", base64(text));
     const events = await world.ledger.events({ nowMs: world.clock.now() }, 10);
     expect(events.map(({ id }) => id)).toEqual(["undecodable-m1"]);
-    expect((await world.deadLetters()).map((letter) => letter.data)).toContain(data);
+    expect((await world.deadLetters()).map((letter) => letter.data)).toContain(text);
   });
 });
