@@ -80,12 +80,19 @@ function onceLoaded(load: () => Promise<LoadedConfig>): () => Promise<LoadedConf
   };
 }
 
-/** The first signal stops in order, a second one at once. */
+/** npm passes on a signal that the terminal has sent already: so soon a second one is no wish of its own. */
+const sameSignalMs = 1_000;
+
+/** The first signal stops in order, a later one at once. */
 function onSignal(stop: () => Promise<void>): void {
-  let stopped = false;
+  let stoppedMs: number | undefined;
   const handle = () => {
-    if (stopped) process.exit(1);
-    stopped = true;
+    const nowMs = systemClock.monotonic();
+    if (stoppedMs !== undefined) {
+      if (nowMs - stoppedMs > sameSignalMs) process.exit(1);
+      return;
+    }
+    stoppedMs = nowMs;
     process.stdout.write("\nstopping; what is in flight is on record and goes on at the next start\n");
     setTimeout(() => process.exit(1), stopWithinMs).unref();
     stop().then(

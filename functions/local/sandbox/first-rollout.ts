@@ -29,26 +29,41 @@ export interface FirstRollout {
 const pollMs = 200;
 const patienceMs = 120_000;
 
-/** Pushes once, waits until every service runs it, and only then tells how to push the next one. */
+/** Ends what an earlier run left, pushes once, and tells how to push the next one when every service runs it. */
 export async function firstRollout({ sandbox, wiring, runner, log, stopping }: FirstRollout): Promise<void> {
   const { ledger, clock } = await wiring.flows();
-  const startedMs = clock.monotonic();
+  const workloads = async () => (await ledger.workloads()).map((each) => each.value);
+  /** @returns whether it came to be in time, and nobody stopped us meanwhile */
+  const until = async (satisfied: () => Promise<boolean>): Promise<boolean> => {
+    const startedMs = clock.monotonic();
+    while (!(await satisfied())) {
+      if (stopping.aborted || clock.monotonic() - startedMs > patienceMs) return false;
+      await clock.sleep(pollMs, stopping);
+    }
+    return !stopping.aborted;
+  };
+  const atRest = async () => (await workloads()).every((each) => each.open === undefined);
+
   log.write(
     "notice",
     `no LANDFALL_CONFIG: this is the sandbox, a registry at ${sandbox.registryHost} and a Swarmpit with ${sandbox.services} services`,
   );
+  if (!(await atRest())) {
+    log.write("notice", "an earlier run left rollouts under way: they come first");
+    await until(atRest);
+  }
+  if (stopping.aborted) return;
   log.write("notice", `pushing ${sandbox.registryHost}/${sandbox.image} to the sandbox's registry`);
+  const startedMs = clock.monotonic();
   const digest = sandbox.push();
-  for (;;) {
-    await clock.sleep(pollMs, stopping);
-    if (stopping.aborted) return;
-    const workloads = (await ledger.workloads()).map((each) => each.value);
-    const there = workloads.filter((each) => Object.values(each.deployed ?? {}).includes(digest));
-    if (there.length >= sandbox.services && workloads.every((each) => each.open === undefined)) break;
-    if (clock.monotonic() - startedMs > patienceMs) {
+  const everywhere = async () => {
+    const there = (await workloads()).filter((each) => Object.values(each.deployed ?? {}).includes(digest));
+    return there.length >= sandbox.services && (await atRest());
+  };
+  if (!(await until(everywhere))) {
+    if (!stopping.aborted)
       log.write("error", "the first rollout is not done; `npx landfall status` tells why");
-      return;
-    }
+    return;
   }
   const seconds = ((clock.monotonic() - startedMs) / 1000).toFixed(1);
   process.stdout.write(`
