@@ -90,6 +90,8 @@ export function startPulling(
       // Each stream may hold that many, and what one process holds no other one gets.
       streamingOptions: { maxStreams: 1 },
       flowControl: { maxMessages: maxInFlight, allowExcessMessages: true },
+      // In one piece: with the network away the client would extend shorter leases a thousand times a second.
+      minAckDeadline: lease,
       maxExtensionTime: lease,
       closeOptions: { behavior: SubscriptionCloseBehaviors.WaitForProcessing, timeout: lease },
     });
