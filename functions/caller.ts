@@ -138,15 +138,10 @@ async function proveGoogle(token: string, proof: OidcProof, deps: CallerDeps): P
     return refused("keys-unavailable");
   }
   if (typeof header.kid !== "string" || !Object.hasOwn(certs, header.kid)) return refused("unknown-key");
-  const { OAuth2Client } = await import("google-auth-library");
+  const { verifyGoogleToken } = await import("./google-token.ts");
   try {
     // The library's own errors quote the token: none of them may leave this function.
-    await new OAuth2Client().verifySignedJwtWithCertsAsync(
-      token,
-      { ...certs },
-      proof.audience,
-      googleIssuers,
-    );
+    await verifyGoogleToken(token, certs, proof.audience, googleIssuers);
   } catch {
     return refused(wrongClaim(claims, proof, deps.now()) ?? "bad-signature");
   }

@@ -1,5 +1,8 @@
 import { drainOnSignals } from "./drain.ts";
 import { registerFunctions } from "./register.ts";
-import { wiringFromEnvironment } from "./wiring.ts";
+import { deployedContext } from "./wiring/context.ts";
+import { once } from "./wiring/once.ts";
+import { wire } from "./wiring.ts";
 
-registerFunctions(wiringFromEnvironment(drainOnSignals()));
+const stopping = drainOnSignals();
+registerFunctions(once(() => wire(deployedContext(stopping))));

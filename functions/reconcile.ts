@@ -7,7 +7,7 @@ import type { Answer } from "./answer.ts";
 import { answered, unavailable } from "./boundary.ts";
 import { proveCaller } from "./caller.ts";
 import { ownBodies, readBody } from "./request-body.ts";
-import type { Wiring } from "./wiring.ts";
+import type { ReconcileWiring } from "./wiring/reconcile.ts";
 
 const Order = z.strictObject({
   mode: z.literal("sweep", "expected `sweep`; `full` is not in this version"),
@@ -15,7 +15,7 @@ const Order = z.strictObject({
 const limits = { maxBodyBytes: 64 * 1024, bodyDeadlineMs: 10_000 };
 
 /** `POST /reconcile` from Cloud Scheduler, a runner's timer or an operator: carry on what was left unfinished. */
-export function createReconcile(wiring: () => Wiring): HttpFunction {
+export function createReconcile(wiring: () => ReconcileWiring): HttpFunction {
   ownBodies((url) => url.startsWith("/reconcile") || url.startsWith("/SmartRedeploy"));
   return (request, response) =>
     answered(request, response, wiring().log, async () => {
@@ -34,7 +34,10 @@ export function createReconcile(wiring: () => Wiring): HttpFunction {
     });
 }
 
-async function refusal(wiring: Wiring, authorization: string | undefined): Promise<Answer | undefined> {
+async function refusal(
+  wiring: ReconcileWiring,
+  authorization: string | undefined,
+): Promise<Answer | undefined> {
   const { auth, deps } = await wiring.callers();
   const verdict = await proveCaller(authorization, auth, deps);
   if (verdict.kind === "proven") return undefined;

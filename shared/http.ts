@@ -53,7 +53,6 @@ export class HttpError extends LandfallError {
 /** What Landfall calls itself towards registries and targets. */
 const userAgent = `landfall/${version}`;
 
-const connectTimeoutMs = 5_000;
 const minRetryAfterMs = 1_000;
 /** The longest that a `Retry-After` is believed. */
 export const maxRetryAfterMs = 6 * 3_600_000;
@@ -77,20 +76,7 @@ const neverSent = new Set([
 export function httpClient(options: HttpOptions = {}): HttpClient {
   let agent: Promise<Dispatcher> | undefined;
   const dispatcher = () => {
-    agent ??= import("undici").then(
-      ({ Agent }) =>
-        new Agent({
-          connections: options.connections ?? 16,
-          keepAliveTimeout: 20_000,
-          connect: {
-            timeout: connectTimeoutMs,
-            ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath }),
-            ...(options.ca === undefined ? {} : { ca: options.ca }),
-            ...(options.cert === undefined ? {} : { cert: options.cert }),
-            ...(options.key === undefined ? {} : { key: options.key }),
-          },
-        }),
-    );
+    agent ??= import("./http-agent.ts").then(({ httpAgent }) => httpAgent(options));
     return agent;
   };
 

@@ -42,6 +42,7 @@ const isDecide = within("shared/decide");
 const isFlow = within("shared/flows");
 const isLeaf = (file: string) => /^shared\/[^/]+$/.test(file);
 const isPort = (file: string) => ports.includes(file);
+const isWiring = (file: string) => file === "functions/wiring.ts" || within("functions/wiring")(file);
 const isSandbox = within("functions/local/sandbox");
 const isList = (file: string) => /^shared\/[^/]+\/index\.ts$/.test(file);
 const isCapability = (file: string) => capabilityOf(file) !== undefined;
@@ -109,15 +110,13 @@ const rules: readonly Rule[] = [
   {
     name: "only the wiring and the configuration's schema import a list",
     about: (from) =>
-      isProduct(from) &&
-      !["functions/wiring.ts", "shared/config/schema.ts"].includes(from) &&
-      !isConfigPart(from),
+      isProduct(from) && !isWiring(from) && from !== "shared/config/schema.ts" && !isConfigPart(from),
     allows: (to) => !isList(to),
     refused: ["functions/builds.ts", "shared/targets/index.ts"],
   },
   {
     name: "a function reaches implementations through the wiring; the command line, which only reads, a ledger's",
-    about: (from) => within("functions")(from) && from !== "functions/wiring.ts",
+    about: (from) => within("functions")(from) && !isWiring(from),
     allows: (to, from) =>
       !isImplementation(to) || (from === "functions/cli/main.ts" && within("shared/ledger")(to)),
     refused: ["functions/webhook.ts", "shared/bus/inline.ts"],
@@ -152,8 +151,8 @@ describe("the direction of imports", () => {
   it("is read from the tree: known imports of every form are seen, and every one of ours names a file", () => {
     const known: readonly Import[] = [
       { from: "functions/index.ts", to: "functions/register.ts" },
-      { from: "functions/builds.ts", to: "functions/wiring.ts" },
-      { from: "functions/wiring.ts", to: "shared/targets/index.ts" },
+      { from: "functions/builds.ts", to: "functions/wiring/flows.ts" },
+      { from: "functions/wiring/flows.ts", to: "shared/targets/index.ts" },
       { from: "functions/cli/landfall.js", to: "functions/require-node-24.js" },
       { from: "shared/targets/index.ts", to: "shared/targets/swarm/swarm.ts" },
       { from: "shared/domain/push.ts", to: "zod/mini" },
@@ -185,6 +184,12 @@ describe("a file that ships", () => {
     const long = product.map((file) => [file, read(file).split("\n").length - 1] as const);
     expect(long.filter(([, lines]) => lines > 200).length).toBeGreaterThan(0);
     expect(long.filter(([, lines]) => lines > 300)).toEqual([]);
+  });
+
+  it("loads a package late by a file of its own: in a bundle, import() of CommonJS gives a default and no names", () => {
+    const late = /\bimport\(\s*"(?!\.)/;
+    expect(late.test('await import("undici")')).toBe(true);
+    expect(product.filter((file) => late.test(read(file)))).toEqual([]);
   });
 
   it("reads the environment in config/load.ts only", () => {

@@ -1,4 +1,4 @@
-import { type Path, valueAt } from "./yaml.ts";
+import { type Path, valueAt } from "./path.ts";
 
 type Node = Readonly<Record<string, unknown>>;
 

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { normaliseHost } from "../domain/reference.ts";
 import { ConfigError } from "../errors.ts";
 import { parseDuration } from "./duration.ts";
+import { type Path, valueAt } from "./path.ts";
 import { type Problem, printPath, problemsOf } from "./problems.ts";
 import { Config, configJsonSchema } from "./schema.ts";
 import { templateProblem } from "./template.ts";
-import { type Path, readYaml, valueAt } from "./yaml.ts";
 
 /** Workload addresses are `target/name`. */
 const targetName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -15,7 +15,8 @@ const targetName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
  * @throws ConfigError with every problem, by key and line, without values
  */
 export async function parseConfig(text: string): Promise<Config> {
-  const { value, lineOf } = await readYaml(text);
+  const { readYaml } = await import("./yaml.ts");
+  const { value, lineOf } = readYaml(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ConfigError(["the file must be a mapping (`key: value`) that has at least `follow`"]);
   }

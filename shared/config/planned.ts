@@ -1,5 +1,5 @@
 import { sourceNames } from "../domain/push.ts";
-import type { Path } from "./yaml.ts";
+import type { Path } from "./path.ts";
 
 /**
  * Keys and values that belong to the configuration's design and do not act yet. The schema is asked first: one

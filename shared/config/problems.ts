@@ -1,8 +1,8 @@
 import type * as z from "zod/mini";
 import { descriptionAt, keysAt, optionsAt } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
+import { type Path, valueAt } from "./path.ts";
 import { isPlanned } from "./planned.ts";
-import { type Path, valueAt } from "./yaml.ts";
 
 /** One thing that is wrong, where, and how to mend it. Never holds a value of the file. */
 export interface Problem {

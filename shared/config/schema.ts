@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
 import { RegistryConfig } from "../registry/config.ts";
 import { WebhookConfig } from "../sources/config.ts";
-import { targets } from "../targets/index.ts";
+import { targetConfigs } from "../targets/config.ts";
 import { Duration } from "./duration.ts";
 
 const Verify = z.strictObject({
@@ -35,7 +35,7 @@ const Defaults = z.strictObject({
   ),
 });
 
-const targetKinds = Object.values(targets).map(({ config }) => config);
+const targetKinds = Object.values(targetConfigs);
 type AnyTargetKind = (typeof targetKinds)[number];
 const TargetConfig = z.discriminatedUnion("kind", targetKinds as [AnyTargetKind, ...AnyTargetKind[]]);
 

@@ -1,7 +1,6 @@
-import type { ErrorCode } from "yaml";
+import { type ErrorCode, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { ConfigError } from "../errors.ts";
-
-export type Path = readonly (string | number)[];
+import type { Path } from "./path.ts";
 
 /** A YAML file as plain values, with the way back to its lines. */
 export interface YamlFile {
@@ -33,9 +32,8 @@ const sentences: Partial<Record<ErrorCode, string>> = {
  * Reads one YAML 1.2 document: no duplicate keys, text keys only, at most 100 uses of aliases, 1 MiB.
  * @throws ConfigError with line and column of everything that is wrong, never with text of the file
  */
-export async function readYaml(text: string): Promise<YamlFile> {
+export function readYaml(text: string): YamlFile {
   if (text.length > maxFileCharacters) throw new ConfigError(["the file is longer than 1 MiB"]);
-  const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import("yaml");
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -82,17 +80,6 @@ export async function readYaml(text: string): Promise<YamlFile> {
       return offset === undefined ? undefined : lines.linePos(offset).line;
     },
   };
-}
-
-/** The value at a path of a document; `undefined` when there is none. */
-export function valueAt(document: unknown, path: Path): unknown {
-  return path.reduce<unknown>(
-    (value, part) =>
-      typeof value === "object" && value !== null && Object.hasOwn(value, part)
-        ? (value as Readonly<Record<string | number, unknown>>)[part]
-        : undefined,
-    document,
-  );
 }
 
 function rangeStart(node: unknown): number | undefined {

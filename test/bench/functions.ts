@@ -1,5 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { buildFunction } from "../../infra/build/build-function.ts";
+import { bundle, functionNames } from "../../infra/build/bundle.ts";
+import { sizesOf } from "../../infra/build/contents.ts";
 import { dockerhubDelivery } from "../deliveries.ts";
 import type { DeployedFunction } from "./framework.ts";
 
@@ -17,7 +21,6 @@ export interface Functions {
 }
 
 const secret = "2b7e151628aed2a6abf7158809cf4f3c";
-const shipped = new URL("../../functions/index.ts", import.meta.url);
 const config = `
 follow: ["docker.io/acme/*"]
 webhooks:
@@ -28,7 +31,12 @@ targets:
 reconcile: { auth: [ { kind: bearer, token: "\${RECONCILE_TOKEN}" } ] }
 `;
 
-export function functionsIn(folder: string): Functions {
+/** Builds all of them into a folder: what is measured is what is deployed, and the empty function is bundled alike. */
+export async function functionsIn(folder: string): Promise<Functions> {
+  const built = (name: string) => pathToFileURL(join(folder, name, "index.js"));
+  for (const name of functionNames) await buildFunction(name, join(folder, name));
+  await bundle("test/bench/processes/webhook-function.ts", join(folder, "accepting"));
+  await bundle("test/bench/processes/empty-function.ts", join(folder, "empty"));
   const file = join(folder, "landfall.yaml");
   writeFileSync(file, config);
   const env = {
@@ -41,21 +49,21 @@ export function functionsIn(folder: string): Functions {
   const push = dockerhubDelivery(secret);
   return {
     empty: {
-      source: new URL("processes/empty-function.ts", import.meta.url),
+      source: built("empty"),
       target: "empty",
       request: push,
       status: 204,
     },
     webhook: {
-      source: new URL("processes/webhook-function.ts", import.meta.url),
+      source: built("accepting"),
       target: "webhook",
       env: { ...env, LANDFALL_LEDGER: "memory:" },
       request: push,
       status: 202,
     },
-    embeddedWebhook: { source: shipped, target: "webhook", env, request: push, status: 202 },
+    embeddedWebhook: { source: built("webhook"), target: "webhook", env, request: push, status: 202 },
     builds: {
-      source: shipped,
+      source: built("builds"),
       target: "builds",
       env,
       request: {
@@ -78,7 +86,7 @@ export function functionsIn(folder: string): Functions {
       status: 204,
     },
     reconcile: {
-      source: shipped,
+      source: built("reconcile"),
       target: "reconcile",
       env,
       request: {
@@ -89,6 +97,15 @@ export function functionsIn(folder: string): Functions {
       status: 200,
     },
   };
+}
+
+/** What each deployed function's bundle comes to, as a line. */
+export async function sizesIn(folder: string): Promise<string> {
+  const sizes = functionNames.map(async (name) => {
+    const { startBytes, allBytes } = sizesOf(await buildFunction(name, join(folder, "sizes", name)));
+    return `${name} ${Math.ceil(startBytes / 1024)} of ${Math.ceil(allBytes / 1024)}`;
+  });
+  return `bundles, KiB of JavaScript read at the start of all that can be loaded: ${(await Promise.all(sizes)).join(" · ")}`;
 }
 
 /** A folder on the disk that the ledger is on by default: the system's own temporary one may be in memory. */

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { measureAccepted } from "./accepted.ts";
-import { functionsIn, inFolder } from "./functions.ts";
+import { functionsIn, inFolder, sizesIn } from "./functions.ts";
 import { measureLedger } from "./ledger.ts";
 import { printTable, type Report, verdictOf } from "./report.ts";
 import { measureRollout } from "./rollout.ts";
@@ -12,8 +12,8 @@ import { measureWebhook } from "./webhook.ts";
 
 /** Each by the name that `--only` knows it by; the folder is on the disk, and its own. */
 const measurements: Readonly<Record<string, (folder: string) => Promise<Report>>> = {
-  webhook: (folder) => measureWebhook(functionsIn(folder)),
-  start: (folder) => measureStart(functionsIn(folder)),
+  webhook: async (folder) => measureWebhook(await functionsIn(folder)),
+  start: async (folder) => measureStart(await functionsIn(folder), await sizesIn(folder)),
   accepted: async (folder) => accepted(await sandboxSystems(), folder),
   testbed: async (folder) => {
     const systems = testbedSystems();

@@ -10,8 +10,11 @@ interface Start {
   readonly residentMiB: number | undefined;
 }
 
-/** From the start of the process to its first answer, and the memory then, beside an empty function. */
-export async function measureStart(functions: Functions): Promise<Report> {
+/**
+ * From the start of the process to its first answer, and the memory then, beside an empty function.
+ * @param sizes a line to print below
+ */
+export async function measureStart(functions: Functions, sizes: string): Promise<Report> {
   const started = Object.entries(functions).map(([name, deployed]) => ({
     name,
     deployed,
@@ -41,8 +44,9 @@ export async function measureStart(functions: Functions): Promise<Report> {
       row("reconcile", "reconcile, start → first ledger read", 3),
       ...memory("embeddedWebhook", "webhook, memory after the first request"),
       ...memory("builds", "builds, memory after the first request"),
+      ...memory("reconcile", "reconcile, memory after the first request"),
     ],
-    notes: [],
+    notes: [sizes],
   };
 }
 

@@ -1,22 +1,18 @@
 import { http } from "@google-cloud/functions-framework";
 import { drainOnSignals } from "../../../functions/drain.ts";
+import { ownBodies } from "../../../functions/request-body.ts";
 import { createWebhook } from "../../../functions/webhook.ts";
-import { wiringFromEnvironment } from "../../../functions/wiring.ts";
-import type { ReceiveDeps } from "../../../shared/flows/receive.ts";
+import { deployedContext } from "../../../functions/wiring/context.ts";
+import { once } from "../../../functions/wiring/once.ts";
+import { wireReceive } from "../../../functions/wiring/receive.ts";
 
-// functions-framework --source=webhook-function.ts --target=webhook: the webhook as it ships, with a bus that accepts at once.
-const wiring = wiringFromEnvironment(drainOnSignals());
+// The webhook as it ships (functions/entries/webhook.ts), with a bus that accepts at once.
+const stopping = drainOnSignals();
 const bus = { publish: async () => {} };
-let shipped: Promise<ReceiveDeps> | undefined;
-let accepting: Promise<ReceiveDeps>;
+const receiving = once(() => wireReceive(deployedContext(stopping), async () => bus));
+
+ownBodies(() => true);
 http(
   "webhook",
-  createWebhook(() => {
-    const made = wiring().receive();
-    if (made !== shipped) {
-      shipped = made;
-      accepting = made.then((deps) => ({ ...deps, bus }));
-    }
-    return accepting;
-  }),
+  createWebhook(() => receiving()()),
 );
