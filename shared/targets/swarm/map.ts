@@ -1,5 +1,6 @@
 import { parseReference } from "../../domain/reference.ts";
 import { type Platform, type Workload, workloadId } from "../../domain/workload.ts";
+import { isEnvironment, taskErrorOf, taskStateOf } from "../docker-task.ts";
 import type { Look, TaskLook } from "../target.ts";
 import type { NodeWire, ServiceWire, TaskWire } from "./schema.ts";
 import { seqLabel } from "./spec.ts";
@@ -88,7 +89,7 @@ export function wantedTasksOf(service: ServiceWire, tasks: readonly TaskLook[]):
 
 export function toTask(container: string, task: TaskWire): TaskLook {
   const state = task.Status?.State ?? "";
-  const error = errorOf(state, task.Status?.Err ?? "");
+  const error = taskErrorOf(state, task.Status?.Err ?? "");
   const created = Date.parse(task.CreatedAt ?? "");
   return {
     id: task.ID,
@@ -96,7 +97,7 @@ export function toTask(container: string, task: TaskWire): TaskLook {
     // `ready`: it waits for its predecessor to stop, or for its restart delay, and is wanted all the same.
     desired: task.DesiredState === "running" || task.DesiredState === "ready",
     images: { [container]: task.Spec?.ContainerSpec?.Image ?? "" },
-    state: stateOf(state),
+    state: taskStateOf(state),
     ...(error === "" ? {} : { error }),
     ...(isEnvironment(state, error) ? { environment: true } : {}),
     // A task is never started twice: the engine makes another one.
@@ -115,34 +116,6 @@ export function nodePlatforms(nodes: readonly NodeWire[]): readonly Platform[] {
     platforms.set(`${found.os}/${found.architecture}/${found.variant ?? ""}`, found);
   }
   return [...platforms.values()];
-}
-
-/** Docker's task states. A task that was told to stop is no failure: `desired` says that it does not count. */
-function stateOf(state: string): TaskLook["state"] {
-  switch (state) {
-    case "running":
-    case "shutdown":
-    case "remove":
-      return "running";
-    case "complete":
-    case "failed":
-    case "rejected":
-    case "orphaned":
-      return "failed";
-    default:
-      return "starting";
-  }
-}
-
-function errorOf(state: string, error: string): string {
-  return error === "" && state === "complete" ? "the task ended by itself with exit code 0" : error;
-}
-
-/** Pull, placement and lost nodes: a task that never came to run the image says nothing about the image. */
-function isEnvironment(state: string, error: string): boolean {
-  if (state === "rejected" || state === "orphaned") return true;
-  if (state === "pending" && error !== "") return true;
-  return /no such image|no suitable node/i.test(error);
 }
 
 /** A node says what `uname -m` says; an image, and a spec's list, what Go calls it. */

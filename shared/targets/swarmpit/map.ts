@@ -1,5 +1,6 @@
 import { parseReference, type Reference } from "../../domain/reference.ts";
 import { type Workload, workloadId } from "../../domain/workload.ts";
+import { isEnvironment, taskErrorOf, taskStateOf } from "../docker-task.ts";
 import type { Look, TaskLook } from "../target.ts";
 import type { SwarmpitHandle, SwarmpitService, SwarmpitTask } from "./schema.ts";
 
@@ -31,7 +32,7 @@ export function toWorkload(target: string, service: SwarmpitService): Workload {
 export function toTask(container: string, task: SwarmpitTask): TaskLook {
   const prefix = `${container}.`;
   const name = task.taskName ?? task.id;
-  const error = errorOf(task.state ?? "", task.status?.error ?? "");
+  const error = taskErrorOf(task.state ?? "", task.status?.error ?? "");
   const created = Date.parse(task.createdAt ?? "");
   return {
     id: task.id,
@@ -39,7 +40,7 @@ export function toTask(container: string, task: SwarmpitTask): TaskLook {
     // `ready`: it waits for its predecessor to stop, or for its restart delay, and is wanted all the same.
     desired: task.desiredState === "running" || task.desiredState === "ready",
     images: { [container]: imageOf(task.repository) },
-    state: stateOf(task.state ?? ""),
+    state: taskStateOf(task.state ?? ""),
     ...(error === "" ? {} : { error }),
     ...(isEnvironment(task.state ?? "", error) ? { environment: true } : {}),
     restarts: 0,
@@ -112,32 +113,4 @@ function managerOf(service: SwarmpitService): string | undefined {
 
 function ownLabels(labels: SwarmpitService["labels"]) {
   return (labels ?? []).filter((label) => label.name.startsWith(settingPrefix));
-}
-
-/** Docker's task states. A task that was told to stop is no failure: `desired` says that it does not count. */
-function stateOf(state: string): TaskLook["state"] {
-  switch (state) {
-    case "running":
-    case "shutdown":
-    case "remove":
-      return "running";
-    case "complete":
-    case "failed":
-    case "rejected":
-    case "orphaned":
-      return "failed";
-    default:
-      return "starting";
-  }
-}
-
-function errorOf(state: string, error: string): string {
-  return error === "" && state === "complete" ? "the task ended by itself with exit code 0" : error;
-}
-
-/** Pull, placement and lost nodes: a task that never came to run the image says nothing about the image. */
-function isEnvironment(state: string, error: string): boolean {
-  if (state === "rejected" || state === "orphaned") return true;
-  if (state === "pending" && error !== "") return true;
-  return /no such image|no suitable node/i.test(error);
 }

@@ -1,0 +1,30 @@
+import type { TaskLook } from "./target.ts";
+
+/** Docker's task states. A task that was told to stop is no failure: `desired` says that it does not count. */
+export function taskStateOf(state: string): TaskLook["state"] {
+  switch (state) {
+    case "running":
+    case "shutdown":
+    case "remove":
+      return "running";
+    case "complete":
+    case "failed":
+    case "rejected":
+    case "orphaned":
+      return "failed";
+    default:
+      return "starting";
+  }
+}
+
+/** The task's own words; one that ended well has none of its own. */
+export function taskErrorOf(state: string, error: string): string {
+  return error === "" && state === "complete" ? "the task ended by itself with exit code 0" : error;
+}
+
+/** Pull, placement and lost nodes: a task that never came to run the image says nothing about the image. */
+export function isEnvironment(state: string, error: string): boolean {
+  if (state === "rejected" || state === "orphaned") return true;
+  if (state === "pending" && error !== "") return true;
+  return /no such image|no suitable node/i.test(error);
+}
