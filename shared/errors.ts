@@ -92,6 +92,11 @@ export class TargetDeniedError extends LandfallError {
   readonly retryable = true;
 }
 
+/** Whether an error says that a target could not be asked, now or until a person mends it. */
+export function isTargetTrouble(error: unknown): boolean {
+  return error instanceof TargetUnavailableError || error instanceof TargetDeniedError;
+}
+
 /** How long the other side asked to be left alone, ms; `undefined`: it did not say. */
 export function retryAfterOf(error: unknown): number | undefined {
   return error instanceof RegistryUnavailableError || error instanceof TargetUnavailableError

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../../shared/clock.ts";
-import { environment, type LoadedConfig, loadConfig } from "../../shared/config/load.ts";
+import { environment, loadConfig } from "../../shared/config/load.ts";
 import { watchedConfig } from "../../shared/config/watch.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { storyLog } from "../../shared/log.ts";
 import { version } from "../../shared/version.ts";
+import { once } from "../wiring/once.ts";
 import { wire } from "../wiring.ts";
 import { onlyOf } from "./only.ts";
 import { functionNames, type Runner, startRunner } from "./runner.ts";
@@ -38,7 +39,7 @@ async function main(): Promise<void> {
   const sandboxed = sandbox;
   const config =
     settings.config === undefined
-      ? onceLoaded(() => loadConfig({ path: "sandbox", read: () => sandboxConfig(sandboxed, hookSecret) }))
+      ? once(() => loadConfig({ path: "sandbox", read: () => sandboxConfig(sandboxed, hookSecret) }))
       : watchedConfig({ path: settings.config, clock: systemClock, log });
   await config();
 
@@ -70,14 +71,6 @@ async function main(): Promise<void> {
     await sandbox?.stop();
   });
   if (sandbox !== undefined) await firstRollout({ sandbox, wiring, runner, log, stopping: stopping.signal });
-}
-
-function onceLoaded(load: () => Promise<LoadedConfig>): () => Promise<LoadedConfig> {
-  let loaded: Promise<LoadedConfig> | undefined;
-  return () => {
-    loaded ??= load();
-    return loaded;
-  };
 }
 
 /** npm passes on a signal that the terminal has sent already: so soon a second one is no wish of its own. */

@@ -5,7 +5,7 @@ import { ConfigError } from "../../shared/errors.ts";
 import { jsonLog, type Log } from "../../shared/log.ts";
 
 /** Where the inline bus keeps its messages when the ledger is not in a file. */
-export const inlineFile = ".landfall/bus.db";
+const inlineFile = ".landfall/bus.db";
 
 /** What every wiring starts from. */
 export interface WiringContext {
@@ -32,4 +32,18 @@ export function deployedContext(stopping: AbortSignal): WiringContext {
   const log = jsonLog();
   const config = watchedConfig({ path: settings.config, clock: systemClock, log });
   return { settings, config, log, clock: systemClock, stopping };
+}
+
+/** What the embedded ledger and the inline bus open: one file for both, where the ledger is in a file. */
+export function storePath(ledger: Settings["ledger"]): string {
+  switch (ledger.kind) {
+    case "memory":
+      return ":memory:";
+    case "file":
+      return ledger.path;
+    case "firestore":
+      return inlineFile;
+    default:
+      return ledger satisfies never;
+  }
 }

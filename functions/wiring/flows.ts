@@ -12,7 +12,7 @@ import { plainRecorder, type Recorder } from "../../shared/flows/recorder.ts";
 import type { HttpClient, HttpOptions } from "../../shared/http.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
 import type { Log } from "../../shared/log.ts";
-import { inlineFile, type WiringContext } from "./context.ts";
+import { storePath, type WiringContext } from "./context.ts";
 import { once, perConfig } from "./once.ts";
 import type { wirePull } from "./pull.ts";
 
@@ -50,11 +50,8 @@ export function wireFlows(options: FlowOptions): FlowWiring {
   const { config, log, clock, stopping } = options;
   const clients: { close(): Promise<void> }[] = [];
   const store = once(async () => {
-    const { ledger: where } = options.settings;
     const { openEmbedded } = await import("../../shared/embedded-store.ts");
-    return openEmbedded(
-      where.kind === "memory" ? ":memory:" : where.kind === "file" ? where.path : inlineFile,
-    );
+    return openEmbedded(storePath(options.settings.ledger));
   });
   const ledger = once(async (): Promise<Ledger> => {
     const inner = await openLedger(options.settings.ledger, clock, store);

@@ -1,6 +1,6 @@
 import type { Bus } from "../../shared/bus/bus.ts";
 import { ConfigError } from "../../shared/errors.ts";
-import { inlineFile, type WiringContext } from "./context.ts";
+import { storePath, type WiringContext } from "./context.ts";
 import { once } from "./once.ts";
 
 /** The bus for a process that only publishes: what pulls from one is not needed, and so not in its bundle. */
@@ -10,9 +10,7 @@ export function wirePublish({ settings, clock, log }: WiringContext): () => Prom
     switch (bus.kind) {
       case "inline": {
         const { inlineBus } = await import("../../shared/bus/inline.ts");
-        const store =
-          ledger.kind === "memory" ? ":memory:" : ledger.kind === "file" ? ledger.path : inlineFile;
-        return inlineBus({ store, clock, log });
+        return inlineBus({ store: storePath(ledger), clock, log });
       }
       case "pubsub": {
         const { pubsubBus } = await import("../../shared/bus/pubsub.ts");

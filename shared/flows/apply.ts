@@ -2,7 +2,7 @@ import { stillFollows } from "../decide/push.ts";
 import { noMemory } from "../decide/verify.ts";
 import { type Wanted, wantedReference } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
-import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { OpenRollout } from "../ledger/ledger.ts";
 import type { WriteOutcome } from "../targets/target.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
@@ -260,8 +260,4 @@ function isAt(workload: Workload, to: Wanted): boolean {
     ([name, wanted]) =>
       workload.containers.find((container) => container.name === name)?.reference?.digest === wanted.digest,
   );
-}
-
-function isTargetTrouble(error: unknown): boolean {
-  return error instanceof TargetUnavailableError || error instanceof TargetDeniedError;
 }

@@ -6,6 +6,8 @@ import { record } from "./record.ts";
 /** How long an invocation that looks again keeps others from doing the same, ms. */
 const claimMs = 60_000;
 const maxAttempts = 5;
+/** How long an event is kept for readers, ms. */
+export const eventKeptMs = 90 * 24 * 3_600_000;
 
 /**
  * Puts on record what a pass over a push came to.

@@ -5,14 +5,13 @@ import { printReference, type Repository } from "../domain/reference.ts";
 import type { EventDocument, Verdict } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
-import { claimEvent, saveEvent } from "./event.ts";
+import { claimEvent, eventKeptMs, saveEvent } from "./event.ts";
 import { type Observation, type Owed, observe } from "./observe.ts";
 import type { Ticket } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
 
 /** Skips kept with an event; the rest is a count. */
 const maxVerdicts = 200;
-const keepMs = 90 * 24 * 3_600_000;
 /** A registry may be behind its own webhook: look again after these, ms. */
 const lagLooksMs = [10_000, 60_000];
 /** Where the payload names the digest to wait for; Distribution reports a push before its tag has moved. */
@@ -234,7 +233,7 @@ function eventOf(
     heardMs: message.heardMs,
     looks,
     ...(pass.again === undefined ? {} : { dueMs: pass.again }),
-    expireMs: message.heardMs + keepMs,
+    expireMs: message.heardMs + eventKeptMs,
   };
 }
 

@@ -1,6 +1,7 @@
 import { type Bus, Message } from "../bus/bus.ts";
 import { advance } from "./advance.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
+import { eventKeptMs } from "./event.ts";
 import { handlePush } from "./push.ts";
 import { record } from "./record.ts";
 
@@ -13,8 +14,6 @@ export interface Delivery {
   /** Whether the bus knows that it has delivered the message before. */
   readonly redelivered: boolean;
 }
-
-const keepMs = 90 * 24 * 3_600_000;
 
 /**
  * Takes one message from the bus. Returns when what it wants is on record, so that it may be acknowledged; one that can
@@ -73,7 +72,7 @@ async function setAside(
     verdicts: [],
     more: 0,
     looks: 0,
-    expireMs: nowMs + keepMs,
+    expireMs: nowMs + eventKeptMs,
   } as const;
   // Set aside first: a crash in between sets it aside twice, the other order would lose it.
   await deps.recorder.step("bus.dead-letter", () =>

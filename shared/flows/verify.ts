@@ -1,5 +1,5 @@
-import { decideBlind, decideVerify } from "../decide/verify.ts";
-import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
+import { decideBlind, decideVerify, noMemory } from "../decide/verify.ts";
+import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
 import { type Budget, type FlowDeps, type FlowTarget, isGlance, leftMs } from "./deps.ts";
@@ -28,7 +28,7 @@ export async function verify(
     fences: at.target.capabilities.fences,
   };
   const glance = isGlance(budget);
-  const before = open.verify ?? { tasks: [], replaced: 0, blindMs: 0 };
+  const before = open.verify ?? noMemory;
   let memory = before;
   let note = open.note;
   let dueMs = open.dueMs;
@@ -76,7 +76,7 @@ async function lookAt(deps: FlowDeps, at: FlowTarget, name: string): Promise<See
   try {
     return { kind: "seen", look: await deps.recorder.step("target.look", () => at.target.look(name)) };
   } catch (error) {
-    if (!(error instanceof TargetUnavailableError || error instanceof TargetDeniedError)) throw error;
+    if (!isTargetTrouble(error)) throw error;
     return { kind: "blind", message: messageOf(error), retryAfterMs: retryAfterOf(error) ?? 0 };
   }
 }
