@@ -92,6 +92,25 @@ export class TargetDeniedError extends LandfallError {
   readonly retryable = true;
 }
 
+/** A git host could not be asked: refused, timed out, 5xx, rate limit, garbage. The order of two commits is not known now. */
+export class HistoryUnavailableError extends LandfallError {
+  readonly code = "HISTORY_UNAVAILABLE";
+  readonly retryable = true;
+  /** How long the host asked to be left alone, ms. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number | undefined }) {
+    super(message, options);
+    this.retryAfterMs = options?.retryAfterMs;
+  }
+}
+
+/** A git host refused our credentials, or shows the repository to others only: a person must mend it. */
+export class HistoryDeniedError extends LandfallError {
+  readonly code = "HISTORY_DENIED";
+  readonly retryable = true;
+}
+
 /** Whether an error says that a target could not be asked, now or until a person mends it. */
 export function isTargetTrouble(error: unknown): boolean {
   return error instanceof TargetUnavailableError || error instanceof TargetDeniedError;
@@ -99,7 +118,9 @@ export function isTargetTrouble(error: unknown): boolean {
 
 /** How long the other side asked to be left alone, ms; `undefined`: it did not say. */
 export function retryAfterOf(error: unknown): number | undefined {
-  return error instanceof RegistryUnavailableError || error instanceof TargetUnavailableError
+  return error instanceof RegistryUnavailableError ||
+    error instanceof TargetUnavailableError ||
+    error instanceof HistoryUnavailableError
     ? error.retryAfterMs
     : undefined;
 }

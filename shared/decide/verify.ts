@@ -76,13 +76,14 @@ export function decideVerify(
   }
   if (!shows(look, facts.to)) return { kind: "superseded", reason: "changed by someone else" };
   if (look.update === "paused") return failed(look.message ?? "the target paused the update");
-  if (look.wantedTasks === 0) return { kind: "succeeded", reason: "unproven: no tasks" };
+  if (look.wantedTasks === 0)
+    return { kind: "succeeded", reason: `unproven: ${look.unproven ?? "no tasks"}` };
 
   const running = tasks.filter((task) => task.desired && task.state === "running");
   const others = look.tasks.filter((task) => task.desired && !isCurrent(task, facts.to));
   const converged = slots(running) >= look.wantedTasks && others.length === 0;
   const next = remember(memory, running, converged, nowMs);
-  const crashes = failures.filter((task) => task.environment !== true).length;
+  const crashes = crashesOf(tasks, facts.applyingMs - clockToleranceMs);
   if (Math.max(next.replaced, crashes) >= maxReplaced) {
     return failed(`its tasks do not stay up: ${Math.max(next.replaced, crashes)} were lost`);
   }
@@ -124,6 +125,13 @@ function remember(
   }
   const same = lost === 0 && memory.sinceMs !== undefined && ids.length === memory.tasks.length;
   return same ? memory : { ...memory, tasks: ids, sinceMs: nowMs, replaced };
+}
+
+/** Tasks that failed by themselves, and those that were started again in their place: each time is one. */
+function crashesOf(tasks: readonly TaskLook[], sinceMs: number): number {
+  const ours = tasks.filter((task) => task.createdMs >= sinceMs && task.environment !== true);
+  const restarts = ours.reduce((sum, task) => sum + task.restarts, 0);
+  return restarts + ours.filter((task) => task.state === "failed").length;
 }
 
 function slots(tasks: readonly TaskLook[]): number {

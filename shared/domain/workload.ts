@@ -33,6 +33,8 @@ export interface Workload {
   readonly misplacedSettings: readonly string[];
   /** Who else deploys this workload by itself, e.g. `swarmpit autoredeploy`. */
   readonly managedBy?: string;
+  /** Why the target would take a change and replace nothing that runs, e.g. `the Deployment is paused`. */
+  readonly notRolling?: string;
   /** The highest rollout `seq` that was written to the target, 0 when none: the fence. */
   readonly fence: number;
   /** Platforms that the spec restricts placement to because of its image; absent when it does not. */

@@ -135,18 +135,18 @@ async function isPaused(
 }
 
 async function changeFor(deps: FlowDeps, open: OpenRollout, fresh: Workload) {
+  const { seq, cause, times } = open;
   const images = Object.fromEntries(
     Object.entries(open.to).map(([name, wanted]) => [name, wantedReference(wanted)]),
   );
   const first = Object.values(open.to)[0];
-  if (fresh.platforms === undefined || first === undefined) {
-    return { kind: "change", change: { seq: open.seq, images } } as const;
-  }
+  const change = { seq, images, note: { why: `${cause.kind} ${cause.event}`, atMs: times.planned } };
+  if (fresh.platforms === undefined || first === undefined) return { kind: "change", change } as const;
   try {
     const platforms = await deps.recorder.step("registry.platforms", () =>
       deps.registry.platforms(first.repository, first.digest),
     );
-    return { kind: "change", change: { seq: open.seq, images, platforms } } as const;
+    return { kind: "change", change: { ...change, platforms } } as const;
   } catch (error) {
     if (registryReason(error) === undefined) throw error;
     return unavailable(error);

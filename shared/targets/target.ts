@@ -16,6 +16,11 @@ export interface Change {
   /** The rollout's number, written with the change where the target fences. */
   readonly seq: number;
   readonly images: Readonly<Record<string, Reference>>;
+  /**
+   * For whoever looks at the workload at its target, where it has a place for that: why, e.g. `push 7d0a…`, and when it
+   * was decided, ms since the epoch.
+   */
+  readonly note?: { readonly why: string; readonly atMs: number };
   /** The new image's platforms, for a workload whose spec had some; absent or empty: those of the old image are dropped. */
   readonly platforms?: readonly Platform[];
 }
@@ -46,6 +51,7 @@ export interface TaskLook {
   readonly error?: string;
   /** The target could not start it for a reason outside the image: pull, scheduling, node. */
   readonly environment?: boolean;
+  /** How often it was started again in its place since it was created. */
   readonly restarts: number;
   /** When the target created it, ms since the epoch on the target's clock. */
   readonly createdMs: number;
@@ -61,6 +67,8 @@ export interface Look {
   readonly tasks: readonly TaskLook[];
   /** How many tasks the target wants to run; 0 is a legitimate answer. */
   readonly wantedTasks: number;
+  /** Why nothing can be proven although nothing is wrong, e.g. `takes effect at the next run`; only where no task is wanted. */
+  readonly unproven?: string;
   /** The target's own observation window after an update, ms: success is never declared sooner. */
   readonly windowMs: number;
 }
