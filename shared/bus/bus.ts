@@ -1,5 +1,7 @@
 import * as z from "zod/mini";
+import { ImageBuild } from "../domain/build.ts";
 import { ImagePush } from "../domain/push.ts";
+import type { Repository } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 
 /** A push that a source reported; `event` becomes the id of its event in the ledger. */
@@ -18,9 +20,28 @@ const ContinueMessage = z.object({
   seq: z.number(),
 });
 
+/** A person decides about a channel: moves it, or says what becomes of one that somebody else moved. */
+const PromoteMessage = z.object({
+  kind: z.literal("promote"),
+  event: z.string(),
+  heardMs: z.number(),
+  image: z.custom<Repository>((name) => typeof name === "string" && name.includes("/"), "expected host/path"),
+  channel: z.string(),
+  /** `move`: to what it is to have now; `adopt`: what was found there is right; `restore`: what we had put there is. */
+  how: z.enum(["move", "adopt", "restore"]),
+  /** Who asks for it. */
+  by: z.string(),
+});
+
 /** What travels on the bus, as JSON in a Pub/Sub message's data. */
-export const Message = z.discriminatedUnion("kind", [PushMessage, ContinueMessage]);
+export const Message = z.discriminatedUnion("kind", [
+  PushMessage,
+  ImageBuild,
+  ContinueMessage,
+  PromoteMessage,
+]);
 export type Message = z.infer<typeof Message>;
+export type PromoteMessage = z.infer<typeof PromoteMessage>;
 export type PushMessage = z.infer<typeof PushMessage>;
 
 /** What flows need of a bus: at-least-once, in any order. */
