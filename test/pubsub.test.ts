@@ -247,7 +247,7 @@ describe("Pub/Sub in trouble", () => {
       name: "no such topic",
       status: 404,
       body: errorBody(404, "NOT_FOUND", "Resource not found (resource=landfall)."),
-      says: "Pub/Sub answered 404 NOT_FOUND: Resource not found (resource=landfall).",
+      says: "Pub/Sub answered 404 NOT_FOUND: Resource not found (resource=landfall).; there is no projects/p/topics/landfall",
     },
     { name: "a refusal without words", status: 400, body: "<html>", says: "Pub/Sub answered 400" },
   ])("is told at once when trying again is of no use: $name", async ({ status, body, says }) => {

@@ -51,6 +51,12 @@ export interface Bus {
    * @throws BusUnavailableError (retryable) when that cannot be said
    */
   publish(messages: readonly Message[]): Promise<void>;
+  /**
+   * Publishes one text as somebody outside does, e.g. CI a build in a form of its own; what takes it decides what it is.
+   * @returns the id that it is delivered under
+   * @throws BusUnavailableError (retryable) when it cannot be said that it is durable
+   */
+  publishText(data: string): Promise<string>;
   /** Sets a message that can never be used aside, with the reason, for a person. */
   deadLetter(data: string, attributes: Readonly<Record<string, string>>, reason: string): Promise<void>;
   close(): Promise<void>;

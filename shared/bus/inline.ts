@@ -4,7 +4,7 @@ import { BusUnavailableError } from "../errors.ts";
 import { type Log, silentLog } from "../log.ts";
 import type { Bus, Message } from "./bus.ts";
 import { type LocalDelivering, startDelivery, type Timer } from "./inline/delivery.ts";
-import { messageQueue } from "./inline/queue.ts";
+import { messageQueue, type QueuedMessage } from "./inline/queue.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 export interface InlineBusOptions {
@@ -39,20 +39,25 @@ export function inlineBus(options: InlineBusOptions): InlineBus {
   const queue = messageQueue(store, subscription);
   const running = new Set<LocalDelivering>();
   const ask = async <T>(act: () => T): Promise<T> => asking(act, BusUnavailableError);
+  const put = (messages: readonly QueuedMessage[]): readonly string[] => {
+    const ids = queue.put(messages, clock.now());
+    for (const delivering of running) delivering.poke();
+    return ids;
+  };
 
   return {
     publish: (messages) =>
       ask(() => {
-        queue.put(
+        put(
           messages.map((message) => ({
             data: JSON.stringify(message),
             attributes: {},
             orderingKey: orderingKey(message),
           })),
-          clock.now(),
         );
-        for (const delivering of running) delivering.poke();
       }),
+
+    publishText: (data) => ask(() => put([{ data, attributes: {} }]).join()),
 
     deadLetter: (data, attributes, reason) =>
       ask(() => queue.setAside({ data, attributes }, reason, clock.now())),

@@ -20,6 +20,8 @@ export interface PubsubOptions extends Pick<RestOptions, "attemptMs" | "totalMs"
   readonly origin?: string;
   /** In [0, 1): spreads retries. */
   readonly random: () => number;
+  /** Whom to call Pub/Sub as; default the instance's own account, or nobody at an emulator. */
+  readonly identity?: Identity;
 }
 
 /** https://cloud.google.com/pubsub/quotas: a call takes 1,000 messages and 10 MB; ours are counted as sent, in base64. */
@@ -48,9 +50,8 @@ const projectMs = 3_000;
 
 export function identityOf(options: PubsubOptions, caller: Caller): Identity {
   const { clock, project, emulatorHost, metadataHost: host } = options;
-  return emulatorHost === undefined
-    ? metadataIdentity({ caller, clock, project, host })
-    : emulatorIdentity(project);
+  if (emulatorHost !== undefined) return emulatorIdentity(project);
+  return options.identity ?? metadataIdentity({ caller, clock, project, host });
 }
 
 export function restOf(options: PubsubOptions, identity: Identity, caller: Caller): Rest {
@@ -65,13 +66,14 @@ export function restOf(options: PubsubOptions, identity: Identity, caller: Calle
 
 /** @param topicOf `projects/P/topics/T`; @throws BusUnavailableError */
 export function publishing(rest: Rest, topicOf: () => Promise<string>): Omit<Bus, "close"> {
-  async function send(topic: string, messages: readonly object[]): Promise<void> {
+  async function send(topic: string, messages: readonly object[]): Promise<readonly string[]> {
     const role = `roles/pubsub.publisher on ${topic}`;
     const path = `${topic}:publish`;
     const published = Published.safeParse(await rest({ method: "POST", path, body: { messages }, role }));
     if (!published.success || published.data.messageIds.length !== messages.length) {
       throw new BusUnavailableError("Pub/Sub did not name an id for each message");
     }
+    return published.data.messageIds;
   }
 
   return {
@@ -80,6 +82,7 @@ export function publishing(rest: Rest, topicOf: () => Promise<string>): Omit<Bus
       const topic = await topicOf();
       for (const batch of batches(messages)) await send(topic, batch);
     },
+    publishText: async (data) => (await send(await topicOf(), [{ data: base64(data) }])).join(),
     deadLetter: async (data, attributes, reason) => {
       const message = { data: base64(data), attributes: withReason(attributes, reason) };
       await send(`${await topicOf()}${deadLetterSuffix}`, [message]);

@@ -115,6 +115,17 @@ export function busContract(
       },
     );
 
+    kept("names the id that a text is delivered under, and leaves the text as it is", async (world) => {
+      const { process, until } = world;
+      const heard = recorder();
+      process.deliver(heard.acknowledge);
+      const text = '{ "image":"acme/ünï" }';
+      const id = await process.bus.publishText(text);
+      await until("the delivery", () => heard.deliveries.length === 1);
+      expect(heard.ids()).toEqual([id]);
+      expect(heard.deliveries[0]?.message.data).toBe(Buffer.from(text).toString("base64"));
+    });
+
     kept("takes an empty batch", async ({ process }) => {
       await expect(process.bus.publish([])).resolves.toBeUndefined();
     });

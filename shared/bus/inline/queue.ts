@@ -72,8 +72,8 @@ export function messageQueue(store: EmbeddedStore, subscription: string) {
   const buried = database.prepare("SELECT * FROM dead_letters ORDER BY seq DESC LIMIT ?");
 
   return {
-    /** All or none. */
-    put(messages: readonly QueuedMessage[], nowMs: number): void {
+    /** All or none. @returns their ids */
+    put(messages: readonly QueuedMessage[], nowMs: number): readonly string[] {
       const rows = messages.map(({ data, attributes, orderingKey }) => ({
         id: randomUUID(),
         data,
@@ -82,9 +82,10 @@ export function messageQueue(store: EmbeddedStore, subscription: string) {
         nowMs,
       }));
       const [first] = rows;
-      if (first === undefined) return;
+      if (first === undefined) return [];
       if (rows.length === 1) insert.run(first);
       else store.transaction(() => rows.map((row) => insert.run(row)));
+      return rows.map(({ id }) => id);
     },
 
     /** When the next message may be handed out; in the past for one that is due. */

@@ -8,7 +8,7 @@ import { identityOf, type PubsubOptions, publishing, restOf } from "../pubsub.ts
 import type { Delivering, Subscriber } from "../subscriber.ts";
 import { nodeCaller } from "./call.ts";
 import { deadLetterSuffix, peek } from "./dead-letters.ts";
-import type { Identity } from "./identity.ts";
+import { defaultIdentity } from "./default-identity.ts";
 import { startPulling } from "./pulling.ts";
 
 export interface PullOptions extends PubsubOptions {
@@ -31,7 +31,7 @@ export function pullBus(options: PullOptions): Bus & Subscriber {
     ...(emulatorHost === undefined ? {} : { apiEndpoint: emulatorHost, emulatorMode: true }),
   });
   const caller = nodeCaller();
-  const identity = emulatorHost === undefined ? defaultIdentity(client) : identityOf(options, caller);
+  const identity = identityOf({ ...options, identity: defaultIdentity(client.auth) }, caller);
   const rest = restOf(options, identity, caller);
   const running = new Set<Delivering>();
   let subscription: string | undefined;
@@ -83,21 +83,3 @@ export function pullBus(options: PullOptions): Bus & Subscriber {
 }
 
 const projectMs = 3_000;
-
-/** What Google's client itself acts as. */
-function defaultIdentity(client: PubSub): Identity {
-  const asked = async <T>(ask: () => Promise<T>): Promise<T> => {
-    try {
-      return await ask();
-    } catch (error) {
-      throw new BusUnavailableError("there are no Application Default Credentials that work", {
-        cause: error,
-      });
-    }
-  };
-  return {
-    project: () => asked(() => client.auth.getProjectId()),
-    token: () => asked(async () => (await client.auth.getAccessToken()) ?? undefined),
-    forget: () => {},
-  };
-}

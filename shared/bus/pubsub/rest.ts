@@ -101,6 +101,9 @@ export function pubsubRest(options: RestOptions): Rest {
       return { kind: "again", problem: said, waitMs: 0 };
     }
     if (answer.status === 403) return { kind: "failed", problem: `${said}; it takes ${role}` };
+    if (answer.status === 404) {
+      return { kind: "failed", problem: `${said}; there is no ${path.replace(/:\w+$/, "")}` };
+    }
     const passing = answer.status === 408 || answer.status === 429 || answer.status >= 500;
     return passing ? { kind: "again", problem: said, waitMs } : { kind: "failed", problem: said };
   }
