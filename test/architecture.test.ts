@@ -21,6 +21,7 @@ const root = join(import.meta.dirname, "..");
 /** The folders of `shared/` that have several implementations of one port, with the files that are the port. */
 const capabilities: Readonly<Record<string, readonly string[]>> = {
   bus: ["bus.ts", "subscriber.ts"],
+  history: ["commit-history.ts", "host.ts"],
   ledger: ["ledger.ts"],
   registry: ["registry.ts"],
   sources: ["source.ts", "hook-secret.ts"],
