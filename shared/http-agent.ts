@@ -14,6 +14,7 @@ export function httpAgent(options: HttpOptions): Dispatcher {
       ...(options.ca === undefined ? {} : { ca: options.ca }),
       ...(options.cert === undefined ? {} : { cert: options.cert }),
       ...(options.key === undefined ? {} : { key: options.key }),
+      ...(options.servername === undefined ? {} : { servername: options.servername }),
     },
   });
 }

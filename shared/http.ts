@@ -26,6 +26,8 @@ export interface HttpOptions {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
+  /** The name that the certificate must be for; default: the URL's host. */
+  readonly servername?: string;
   /** Connections a host, default 16. */
   readonly connections?: number;
 }

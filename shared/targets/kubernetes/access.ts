@@ -10,6 +10,8 @@ export interface ClusterConnection {
   /** PEM of a client certificate and its key. */
   readonly cert?: string;
   readonly key?: string;
+  /** The name in the server's certificate, where it is not the one in `server`. */
+  readonly servername?: string;
   /** Sent with every call, e.g. `{ authorization: "Bearer …" }`. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -23,5 +25,7 @@ export interface Access {
   connect(): Promise<ClusterConnection>;
   /** The server refused (401) what `connect` gave: reads or obtains it anew, once, whatever its age. */
   renew(): Promise<ClusterConnection>;
+  /** No connection, or no trust, came of what `connect` gave: an address that was looked up may have changed since. */
+  unreachable?(): void;
   close(): Promise<void>;
 }
