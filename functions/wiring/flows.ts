@@ -15,6 +15,7 @@ import type { Log } from "../../shared/log.ts";
 import { storePath, type WiringContext } from "./context.ts";
 import { once, perConfig } from "./once.ts";
 import type { wirePull } from "./pull.ts";
+import { ociHost } from "./registries.ts";
 
 /** What flows act with in this process, made from the configuration; each part at its first use, and once. */
 export interface FlowWiring {
@@ -150,19 +151,7 @@ async function openLedger(
   return embeddedLedger(await store(), clock);
 }
 
-type RegistryEntry = LoadedConfig["config"]["registries"][number];
 type TargetEntry = LoadedConfig["config"]["targets"][number];
-
-function ociHost({ host, url, plainHttp, ca, username, password }: RegistryEntry, { secret }: LoadedConfig) {
-  return {
-    host,
-    ...(url === undefined ? {} : { url }),
-    ...(plainHttp === undefined ? {} : { plainHttp }),
-    ...(ca === undefined ? {} : { ca: secret(ca) }),
-    ...(username === undefined ? {} : { username: secret(username) }),
-    ...(password === undefined ? {} : { password: secret(password) }),
-  };
-}
 
 async function target(
   entry: TargetEntry,
