@@ -78,11 +78,46 @@ export function testbed() {
     get dockerCertPath() {
       return variable("TESTBED_DOCKER_CERT_PATH");
     },
+    /** A kubeconfig of a cluster's administrator, to set a test up with. */
+    get kubeconfig() {
+      return variable("TESTBED_KUBECONFIG");
+    },
+    /** `https://host:port` of the same cluster's API server. */
+    get kubeServer() {
+      return variable("TESTBED_KUBE_SERVER");
+    },
+    /** PEM file of the authority that signed its certificate. */
+    get kubeCaFile() {
+      return variable("TESTBED_KUBE_CA_FILE");
+    },
+    /** A token of the user `landfall`, who has the rights that tests give him. */
+    get kubeToken() {
+      return variable("TESTBED_KUBE_TOKEN");
+    },
+    /** A token of the user `stranger`, who has no rights. */
+    get kubeStrangerToken() {
+      return variable("TESTBED_KUBE_STRANGER_TOKEN");
+    },
 
     /** Runs the docker command line against the testbed's engine; what it prints, trimmed. */
     async docker(...args: readonly string[]): Promise<string> {
       const { stdout } = await run("docker", ["-H", bed.dockerHost, ...args], { maxBuffer: 64 << 20 });
       return stdout.trim();
+    },
+
+    /** Runs kubectl as the cluster's administrator; what it prints, trimmed. */
+    async kubectl(...args: readonly string[]): Promise<string> {
+      const { stdout } = await run("kubectl", ["--kubeconfig", bed.kubeconfig, ...args], {
+        maxBuffer: 64 << 20,
+      });
+      return stdout.trim();
+    },
+
+    /** `kubectl apply` of the text of a manifest, with more arguments before it. */
+    async kubectlApply(manifest: string, ...args: readonly string[]): Promise<string> {
+      const applying = run("kubectl", ["--kubeconfig", bed.kubeconfig, ...args, "apply", "-f", "-"]);
+      applying.child.stdin?.end(manifest);
+      return (await applying).stdout.trim();
     },
 
     /** Creates a service on the host's network as the command line does (tag resolved, platforms set). */
