@@ -11,6 +11,11 @@ export interface HttpRequest {
   readonly deadlineMs: number;
   /** A longer answer is refused. */
   readonly maxBytes: number;
+  /**
+   * Takes the body of a 200 piece by piece, in the place of `HttpAnswer.body`, which is empty then. After `enough` the
+   * connection is dropped and the rest never read. It must not throw.
+   */
+  readonly read?: (piece: Buffer) => "more" | "enough";
 }
 
 export interface HttpAnswer {
@@ -104,7 +109,8 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
           if (size > request.maxBytes) {
             throw new HttpError("too-large", true, `the answer is longer than ${request.maxBytes} bytes`);
           }
-          chunks.push(chunk);
+          if (request.read === undefined || answer.statusCode !== 200) chunks.push(chunk);
+          else if (request.read(chunk) === "enough") break;
         }
         return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
       } catch (error) {
