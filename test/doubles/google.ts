@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What Google is asked for: a token or project of the metadata server, or a call of Pub/Sub. */
+/** What Google is asked for: a token or project of the metadata server, a cluster of GKE, or a call of Pub/Sub. */
 interface GoogleRequest {
-  readonly to: "token" | "project" | "pubsub";
+  readonly to: "token" | "project" | "cluster" | "pubsub";
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
@@ -21,7 +21,10 @@ export type Trouble =
     }
   | { readonly kind: "hang" | "break" | "half" };
 
-/** Pub/Sub's REST interface and a metadata server on one port: takes everything that is published with a current token. */
+/**
+ * Pub/Sub's and GKE's REST interfaces and a metadata server on one port: takes everything that is published, and
+ * describes its one cluster, with a current token.
+ */
 export interface Google {
   /** Host and port. */
   readonly host: string;
@@ -32,6 +35,8 @@ export interface Google {
   readonly troubles: Record<GoogleRequest["to"], Trouble[]>;
   /** How long a token lasts, s. */
   lastsS: number;
+  /** How the container API describes the cluster. */
+  cluster: object;
   /** No token handed out so far is good any more. */
   revoke(): void;
   close(): Promise<void>;
@@ -42,14 +47,14 @@ export async function startGoogle(): Promise<Google> {
   let goodFrom = 1;
   let connections = 0;
   const requests: GoogleRequest[] = [];
-  const troubles: Google["troubles"] = { token: [], project: [], pubsub: [] };
+  const troubles: Google["troubles"] = { token: [], project: [], cluster: [], pubsub: [] };
 
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString("utf8");
     const path = request.url ?? "";
-    const to = path.endsWith("/token") ? "token" : path.endsWith("/project-id") ? "project" : "pubsub";
+    const to = askedOf(path);
     const { method = "", headers } = request;
     const heard: GoogleRequest = {
       to,
@@ -66,11 +71,12 @@ export async function startGoogle(): Promise<Google> {
   await once(server, "listening");
 
   function usual({ to, headers, body }: GoogleRequest): Trouble & { kind: "answer" } {
-    if (to === "pubsub") {
+    if (to === "pubsub" || to === "cluster") {
       const token = Number(/^Bearer token-(\d+)$/.exec(headers.authorization ?? "")?.[1]);
       if (!(token >= goodFrom)) {
         return { kind: "answer", status: 401, body: errorBody(401, "UNAUTHENTICATED", "no valid token") };
       }
+      if (to === "cluster") return { kind: "answer", status: 200, body: JSON.stringify(google.cluster) };
       const { messages = [] } = body as { readonly messages?: readonly unknown[] };
       const messageIds = messages.map((_, index) => String(index));
       return { kind: "answer", status: 200, body: JSON.stringify({ messageIds }) };
@@ -88,6 +94,7 @@ export async function startGoogle(): Promise<Google> {
     connections: () => connections,
     troubles,
     lastsS: 3_599,
+    cluster: {},
     revoke: () => {
       goodFrom = tokens + 1;
     },
@@ -97,6 +104,13 @@ export async function startGoogle(): Promise<Google> {
     },
   };
   return google;
+}
+
+function askedOf(path: string): GoogleRequest["to"] {
+  const { pathname } = new URL(path, "http://google");
+  if (pathname.endsWith("/token")) return "token";
+  if (pathname.endsWith("/project-id")) return "project";
+  return /\/clusters\/[^/:]+$/.test(pathname) ? "cluster" : "pubsub";
 }
 
 function give(trouble: Trouble, response: ServerResponse): void {

@@ -15,13 +15,13 @@ export interface AccessSources {
   readonly clock: Pick<Clock, "now" | "monotonic" | "sleep">;
   /** The text of a file as it is now. @throws Error with a `code` such as `ENOENT` */
   readonly readFile: (path: string) => Promise<string>;
-  readonly googleTokens: () => Promise<GoogleTokens>;
+  readonly googleTokens: (project: string) => Promise<GoogleTokens>;
 }
 
 const sources: AccessSources = {
   clock: systemClock,
   readFile: (path) => readFile(path, "utf8"),
-  googleTokens: async () => (await import("./access/google-token.ts")).googleTokens(),
+  googleTokens: async (project) => (await import("./access/google-token.ts")).googleTokens(project),
 };
 
 /** The way to a cluster that an entry of `targets` describes. Nothing is read or asked before its first call. */

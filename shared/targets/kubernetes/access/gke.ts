@@ -14,7 +14,7 @@ export interface GkeOptions {
   readonly endpoint: GkeEndpoint;
   /** `projects/NUMBER/locations/L/memberships/M`; `undefined`: the one that the cluster names. */
   readonly membership: string | undefined;
-  readonly tokens: () => Promise<GoogleTokens>;
+  readonly tokens: (project: string) => Promise<GoogleTokens>;
   /** For Google's own API. */
   readonly http: HttpClient;
   readonly clock: Pick<Clock, "now" | "monotonic" | "sleep">;
@@ -46,7 +46,7 @@ export function gkeAccess(options: GkeOptions): Access {
     });
     tooLate.catch(() => {});
     try {
-      tokens ??= await options.tokens();
+      tokens ??= await options.tokens(cluster.split("/")[1] ?? "");
       return await Promise.race([tokens.token(), tooLate]);
     } catch (error) {
       tokens?.forget();

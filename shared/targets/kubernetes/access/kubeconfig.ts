@@ -123,7 +123,7 @@ function chosen(
 ): { readonly cluster: Cluster; readonly user: User } {
   let raw: unknown;
   try {
-    raw = parse(file, { logLevel: "silent" });
+    raw = parse(file, { logLevel: "error" });
   } catch (error) {
     // The parser's message and frame quote the file.
     const { line } =
