@@ -62,8 +62,11 @@ export function decideVerify(
     .sort((one, other) => one.createdMs - other.createdMs);
   const failed = (sentence: string): VerifyDecision => {
     const last = failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
-    const own = last?.error === undefined || sentence.includes(last.error) ? "" : `: ${last.error}`;
-    const blame = last === undefined || last.environment === true ? "environment" : "image";
+    // Where no task says anything, there may be none: a quota, or whatever refuses them, shows in the update only.
+    const words = last === undefined ? look.message : last.error;
+    const own = words === undefined || sentence.includes(words) ? "" : `: ${words}`;
+    const isOurs = last !== undefined && (last.container === undefined || last.container in facts.to);
+    const blame = isOurs && last.environment !== true ? "image" : "environment";
     return { kind: "failed", reason: `${sentence}${own}`, blame };
   };
 

@@ -49,6 +49,8 @@ export interface TaskLook {
   readonly state: "starting" | "running" | "failed";
   /** The target's own words, when it failed. */
   readonly error?: string;
+  /** The container that the error is about, where the target tells them apart. */
+  readonly container?: string;
   /** The target could not start it for a reason outside the image: pull, scheduling, node. */
   readonly environment?: boolean;
   /** How often it was started again in its place since it was created. */

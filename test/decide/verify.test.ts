@@ -208,6 +208,45 @@ describe("verification of a rollout", () => {
       expected: { kind: "failed", blame: "environment" },
     },
     {
+      name: "blames nothing on the image when another container of its tasks fails",
+      looks: [
+        [601, look([task("x", { state: "failed", error: "proxy: exited with code 1", container: "proxy" })])],
+      ],
+      expected: {
+        kind: "failed",
+        blame: "environment",
+        reason: expect.stringContaining("proxy: exited with code 1"),
+      },
+    },
+    {
+      name: "blames the image for its own container's failure",
+      looks: [
+        [601, look([task("x", { state: "failed", error: "web: exited with code 1", container: "web" })])],
+      ],
+      expected: { kind: "failed", blame: "image" },
+    },
+    {
+      name: "counts restarts in place as it counts crashes",
+      looks: [
+        [9, look([task("a", { state: "failed", error: "exited with code 3", restarts: 2 }), task("b")])],
+      ],
+      expected: { kind: "failed", blame: "image", reason: expect.stringContaining("exited with code 3") },
+    },
+    {
+      name: "tells in the target's words why there are no tasks at all, and blames the environment",
+      looks: [[601, look([], { update: "updating", message: "pods are forbidden: exceeded quota" })]],
+      expected: {
+        kind: "failed",
+        blame: "environment",
+        reason: expect.stringMatching(/0 of 2 tasks.*exceeded quota/),
+      },
+    },
+    {
+      name: "says why nothing is proven where the target says so",
+      looks: [[2, look([], { wantedTasks: 0, unproven: "takes effect at the next run" })]],
+      expected: { kind: "succeeded", reason: "unproven: takes effect at the next run" },
+    },
+    {
       name: "lets a target that rolls back by itself finish",
       looks: [[2, look([], { update: "rolling-back", image: `acme/web:v1@${digest("a")}` })]],
       expected: { kind: "wait" },
