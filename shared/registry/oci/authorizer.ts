@@ -1,8 +1,8 @@
 import { RegistryDeniedError, RegistryResponseError } from "../../errors.ts";
 import type { HttpAnswer } from "../../http.ts";
+import { Lru } from "../../lru.ts";
 import type { Challenge } from "./challenge.ts";
 import { namedUrl, type Reach } from "./host.ts";
-import { Lru } from "./lru.ts";
 import { readJson, TokenAnswer } from "./schema.ts";
 
 /** What a call needs a right for. */

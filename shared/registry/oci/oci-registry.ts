@@ -12,10 +12,10 @@ import {
 import type { Platform } from "../../domain/workload.ts";
 import { RegistryResponseError } from "../../errors.ts";
 import { type HttpAnswer, type HttpClient, type HttpOptions, headerOf, httpClient } from "../../http.ts";
+import { Lru } from "../../lru.ts";
 import type { Manifest, ManifestHead, Registry } from "../registry.ts";
 import { codesOf, type RegistryClient, registryClient } from "./client.ts";
 import { type OciHost, originOf, type Reach } from "./host.ts";
-import { Lru } from "./lru.ts";
 import type { RateLimit } from "./quota.ts";
 import {
   acceptEveryManifest,

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Lru } from "../../shared/registry/oci/lru.ts";
+import { Lru } from "../shared/lru.ts";
 
 it("a full cache forgets what was used longest ago", () => {
   const cache = new Lru<string, number>(2);
