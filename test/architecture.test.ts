@@ -60,10 +60,15 @@ const rules: readonly Rule[] = [
     refused: ["shared/domain/push.ts", "shared/errors.ts"],
   },
   {
-    name: "decide imports domain and ports, nothing of Node and no package but zod",
+    name: "decide imports domain and ports, nothing of Node and no package but zod, and semver for the policy of that name",
     about: isDecide,
-    allows: (to) => isDecide(to) || isDomain(to) || isPort(to) || to === "zod/mini",
-    refused: ["shared/decide/push.ts", "shared/flows/deps.ts"],
+    allows: (to, from) =>
+      isDecide(to) ||
+      isDomain(to) ||
+      isPort(to) ||
+      to === "zod/mini" ||
+      (from === "shared/decide/policies/semver.ts" && to.startsWith("semver/classes/")),
+    refused: ["shared/decide/push.ts", "semver/classes/range.js"],
   },
   {
     name: "flows import decide, domain, ports and leaves: no implementation, no list, no function",

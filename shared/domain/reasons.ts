@@ -36,7 +36,19 @@ export const skipReasons = {
   },
   "other-tag": {
     sentence: "It runs the same repository, but follows another tag.",
-    next: "Push the tag that it runs, or change the tag in its own definition.",
+    next: "Push a tag that it follows, or change the tag or the policy in its own definition.",
+  },
+  older: {
+    sentence: "This tag is below the one that it runs, by the order that its policy gives.",
+    next: "Nothing to do. To go back, set the older tag by hand; pushes are compared with that one then.",
+  },
+  unordered: {
+    sentence: "Nobody can tell whether this tag is newer than the one that it runs.",
+    next: "Let it run a tag that its policy can read, or give it another policy; `docs/policies.md` shows both.",
+  },
+  "held-back": {
+    sentence: "This commit is no proven successor of the one that the image is at.",
+    next: "Merge it into the image's branch and let CI build that, or deploy it by hand.",
   },
   "platform-mismatch": {
     sentence: "The image is made for no platform that the target's nodes have.",
@@ -56,8 +68,8 @@ export const skipReasons = {
     next: "Label it `landfall.policy=tag`, or change `defaults.policy`.",
   },
   "unsupported-policy": {
-    sentence: "Its label `landfall.policy` names a policy that this version does not have.",
-    next: "Use `landfall.policy=tag` or `landfall.policy=none`.",
+    sentence: "Its label `landfall.policy` is no policy that Landfall can follow.",
+    next: "Write `tag`, `none`, `commit`, `semver:RANGE` or `pattern:REGEX`; `docs/policies.md` explains them.",
   },
   "unreadable-image": {
     sentence: "Its image cannot be read as `repository:tag`.",
