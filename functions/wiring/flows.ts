@@ -15,6 +15,7 @@ import type { Log } from "../../shared/log.ts";
 import { storePath, type WiringContext } from "./context.ts";
 import { once, perConfig } from "./once.ts";
 import type { wirePull } from "./pull.ts";
+import { imageRules } from "./rules.ts";
 import { ociHost } from "./registries.ts";
 
 /** What flows act with in this process, made from the configuration; each part at its first use, and once. */
@@ -91,7 +92,9 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       ...connect,
     });
     const targets = await Promise.all(loaded.config.targets.map((each) => target(each, loaded, connect)));
-    clients.push(registry, ...targets.map((each) => each.target));
+    const { createHistory } = await import("../../shared/history/index.ts");
+    const history = createHistory(loaded.config.git, { ...loaded, clock, random: Math.random, ...connect });
+    clients.push(registry, history, ...targets.map((each) => each.target));
     const { defaults, follow } = loaded.config;
     const deps: FlowDeps & { bus: Bus } = {
       ledger: await ledger(),
@@ -99,7 +102,8 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       registry,
       targets,
       follows: matcher(follow),
-      policy: defaults.policy,
+      history,
+      rule: imageRules(loaded.config),
       verify: { timeoutMs: defaults.verify.timeout, stableForMs: defaults.verify.stableFor },
       maxParallel: defaults.maxParallel,
       configHash: loaded.hash,

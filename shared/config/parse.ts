@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { normaliseHost } from "../domain/reference.ts";
 import { ConfigError } from "../errors.ts";
 import { parseDuration } from "./duration.ts";
+import { imageProblems } from "./image-problems.ts";
 import { type Path, valueAt } from "./path.ts";
 import { type Problem, printPath, problemsOf } from "./problems.ts";
 import { Config, configJsonSchema } from "./schema.ts";
@@ -56,6 +57,7 @@ function crossProblems(raw: unknown): readonly Problem[] {
     ...repeated(raw, "targets", "name", (name) => name),
     ...repeated(raw, "registries", "host", normaliseHost),
     ...verifyTimes(raw),
+    ...imageProblems(raw),
     ...templates(raw),
   ];
 }

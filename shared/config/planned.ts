@@ -7,7 +7,6 @@ import type { Path } from "./path.ts";
  */
 const plannedKeys: ReadonlySet<string> = new Set([
   "git",
-  "images",
   "freezes",
   "notify",
   "defaults.rollback",
@@ -20,7 +19,6 @@ const plannedKeys: ReadonlySet<string> = new Set([
 const plannedValues: Readonly<Record<string, readonly string[]>> = {
   "webhooks[].source": sourceNames,
   "targets[].kind": ["kubernetes"],
-  "defaults.policy": ["semver", "pattern", "commit", "channel"],
 };
 
 /** Whether a key, or a value under a key, is known and merely not in this version. */

@@ -1,9 +1,11 @@
 import * as z from "zod/mini";
+import { PolicyText } from "../domain/policy.ts";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
 import { RegistryConfig } from "../registry/config.ts";
 import { WebhookConfig } from "../sources/config.ts";
 import { targetConfigs } from "../targets/config.ts";
 import { Duration } from "./duration.ts";
+import { ImageConfig } from "./images.ts";
 
 const Verify = z.strictObject({
   timeout: described(
@@ -18,8 +20,8 @@ const Verify = z.strictObject({
 
 const Defaults = z.strictObject({
   policy: described(
-    z._default(z.enum(["tag", "none"]), "tag"),
-    "How workloads without a label `landfall.policy` follow their image: `tag` (a push of their tag is deployed) or `none`.",
+    z.prefault(PolicyText, "tag"),
+    "How workloads without a label `landfall.policy` follow their image, e.g. `tag` (a push of their tag is deployed), `semver:^1.4` or `none`.",
   ),
   mode: described(
     z._default(z.enum(["act", "observe"]), "act"),
@@ -78,6 +80,10 @@ export const Config = z.strictObject({
     "Credentials and addresses of registries, by exact host. A registry that is not listed is asked without credentials.",
   ),
   targets: described(z._default(z.array(TargetConfig), []), "Where workloads run."),
+  images: described(
+    z._default(z.array(ImageConfig), []),
+    "Images with an order or rules of their own; of several entries that match an image the first counts.",
+  ),
   defaults: described(z.prefault(Defaults, {}), "What holds where nothing nearer says otherwise."),
   reconcile: described(z.prefault(Reconcile, {}), "The reconcile function."),
 });

@@ -1,14 +1,25 @@
+import type { Commit } from "../domain/commit.ts";
+import { type Policy, parsePolicy } from "../domain/policy.ts";
 import type { SkipReason } from "../domain/reasons.ts";
 import { type Digest, hostOf, type Repository } from "../domain/reference.ts";
-import type { Wanted } from "../domain/rollout.ts";
+import type { Line, Wanted, WantedContainer } from "../domain/rollout.ts";
 import type { Container, Workload } from "../domain/workload.ts";
+import { compareTags, decideTag } from "./policies/index.ts";
+import type { ImageRule } from "./rules.ts";
 
-/** A tag as it was just observed: what every container that follows it is to run. */
+/** What was just observed of an image: what every container that follows it is to run. */
 export interface Observed {
   readonly repository: Repository;
   readonly tag: string;
   readonly digest: Digest;
   readonly generation: number;
+  /**
+   * What was observed: where a tag points, a channel's promotion, the newest commit. Containers that follow the highest
+   * tag are decided with a tag.
+   */
+  readonly line: Exclude<Line, "version">;
+  /** The commit that the digest was built from, as far as it is known. */
+  readonly commit?: Commit;
 }
 
 /** What the ledger knows of a workload, as far as a decision needs it. */
@@ -21,10 +32,10 @@ export interface Known {
   readonly open?: { readonly seq: number; readonly to: Wanted };
 }
 
-/** What the configuration says about the target and everything on it. */
+/** What the configuration says about the target and about the image. */
 export interface Rules {
-  readonly policy: "tag" | "none";
   readonly mode: "act" | "observe";
+  readonly rule: ImageRule;
 }
 
 export type PushDecision =
@@ -37,24 +48,23 @@ export type PushDecision =
   | { readonly kind: "unrelated" };
 
 type Followed =
-  | { readonly kind: "follows"; readonly container: Container }
+  /** `line`: what it goes by. */
+  | { readonly kind: "follows"; readonly container: Container; readonly line: Line; readonly policy?: Policy }
   | { readonly kind: "skip"; readonly reason: SkipReason; readonly detail?: string }
   | { readonly kind: "unrelated" };
 
 /** What an observed tag means for one workload. Facts in, decision out: no I/O, no clock. */
 export function decidePush(seen: Observed, workload: Workload, known: Known, rules: Rules): PushDecision {
   const followed = workload.containers.map((container) => follow(seen, workload, container, rules));
-  const followers = followed.flatMap((each) => (each.kind === "follows" ? [each.container] : []));
+  const following = followed.filter((each) => each.kind === "follows");
+  const followers = following.map(({ container }) => container);
   if (followers.length === 0) {
     return followed.find((each) => each.kind === "skip") ?? { kind: "unrelated" };
   }
-  const standing = standingReason(seen, workload, known);
+  const standing = standingReason(seen, following, known);
   if (standing !== undefined) return standing;
 
-  const all = follows(seen, workload);
-  const to: Wanted = Object.fromEntries(
-    Object.entries(all).filter(([name]) => followers.some((container) => container.name === name)),
-  );
+  const to = wantedBy(seen, following);
   const names = followers.map((container) => container.name);
   if (known.open !== undefined) {
     const open = known.open;
@@ -80,21 +90,43 @@ export function decidePush(seen: Observed, workload: Workload, known: Known, rul
   return observed(rules, { kind: "roll-out", to });
 }
 
-/** The containers that follow the tag by name alone, with what it wants of them. */
-export function follows({ repository, tag, digest, generation }: Observed, workload: Workload): Wanted {
-  const names = workload.containers.flatMap(({ name, reference }) =>
-    reference?.repository === repository && reference.tag === tag ? [name] : [],
+/** The containers that follow what was observed, with what it wants of them. */
+export function follows(seen: Observed, workload: Workload, rules: Rules): Wanted {
+  const followed = workload.containers.map((container) => follow(seen, workload, container, rules));
+  return wantedBy(
+    seen,
+    followed.filter((each) => each.kind === "follows"),
   );
-  return Object.fromEntries(names.map((name) => [name, { repository, tag, digest, generation }]));
+}
+
+function wantedBy(
+  { repository, tag, digest, generation }: Observed,
+  following: readonly (Followed & { kind: "follows" })[],
+): Wanted {
+  return Object.fromEntries(
+    following.map(({ container, line }) => {
+      const wanted: WantedContainer = { repository, tag, digest, generation };
+      return [container.name, line === "tag" ? wanted : { ...wanted, line }];
+    }),
+  );
+}
+
+/** What had been observed when a container was planned. */
+function observedIn({ repository, tag, digest, generation, line = "tag" }: WantedContainer): Observed {
+  return { repository, tag, digest, generation, line: line === "version" ? "tag" : line };
 }
 
 /** Whether a plan still fits the workload as it is now: the same names and tags, not paused, not opted out. */
-export function stillFollows(to: Wanted, workload: Workload, rules: Rules): PushDecision | undefined {
+export function stillFollows(
+  to: Wanted,
+  workload: Workload,
+  rules: (repository: Repository) => Rules,
+): PushDecision | undefined {
   for (const [name, wanted] of Object.entries(to)) {
     const container = workload.containers.find((each) => each.name === name);
     if (container === undefined)
       return { kind: "skip", reason: "gone", detail: `it has no container ${name} any more` };
-    const followed = follow(wanted, workload, container, rules);
+    const followed = follow(observedIn(wanted), workload, container, rules(wanted.repository));
     if (followed.kind === "unrelated") {
       return { kind: "skip", reason: "changed-outside", detail: `it runs ${container.image} since then` };
     }
@@ -106,41 +138,92 @@ export function stillFollows(to: Wanted, workload: Workload, rules: Rules): Push
 function follow(seen: Observed, workload: Workload, container: Container, rules: Rules): Followed {
   const { reference } = container;
   if (reference === undefined || reference.repository !== seen.repository) return { kind: "unrelated" };
-  if (reference.tag === undefined) return { kind: "skip", reason: "digest-pinned" };
-  if (reference.tag !== seen.tag)
-    return { kind: "skip", reason: "other-tag", detail: `it follows ${reference.tag}` };
+  const running = reference.tag;
+  if (running === undefined) return { kind: "skip", reason: "digest-pinned" };
   const own = workload.settings[`policy.${container.name}`] ?? workload.settings.policy;
-  const policy = own ?? rules.policy;
-  if (policy === "none") return { kind: "skip", reason: "policy-none" };
-  if (policy !== "tag")
-    return { kind: "skip", reason: "unsupported-policy", detail: `landfall.policy says ${policy}` };
+  const parsed = own === undefined ? undefined : parsePolicy(own);
+  if (parsed?.kind === "invalid") {
+    return { kind: "skip", reason: "unsupported-policy", detail: `landfall.policy: ${parsed.reason}` };
+  }
+  const policy = parsed?.policy ?? rules.rule.policy;
+  const going = goesBy(seen, running, policy, rules.rule);
+  if (going.kind === "skip") return going;
+  if (policy.kind === "none") return { kind: "skip", reason: "policy-none" };
   if (isOn(workload.settings.pause)) return { kind: "skip", reason: "paused" };
   if (workload.managedBy !== undefined && own === undefined) {
     return { kind: "skip", reason: "managed-elsewhere", detail: workload.managedBy };
   }
-  if (reference.tag.endsWith("-dirty")) return { kind: "skip", reason: "dirty" };
-  return { kind: "follows", container };
+  if (workload.notRolling !== undefined) {
+    return { kind: "skip", reason: "not-rolling", detail: workload.notRolling };
+  }
+  if (running.endsWith("-dirty")) return { kind: "skip", reason: "dirty" };
+  return { kind: "follows", container, line: going.line, policy };
+}
+
+type Going =
+  | { readonly kind: "goes"; readonly line: Line }
+  | { readonly kind: "skip"; readonly reason: SkipReason; readonly detail?: string };
+
+/** Whether what was observed is what a container goes by, judged by the tag that it runs. A channel's tag says it by itself. */
+function goesBy(seen: Observed, running: string, policy: Policy, { channels }: ImageRule): Going {
+  const isOnChannel = channels.some(({ tag }) => tag === running);
+  const other = (what: string): Going => ({
+    kind: "skip",
+    reason: "other-tag",
+    detail: `it follows ${what}`,
+  });
+  if (isOnChannel || seen.line === "channel") {
+    return seen.line === "channel" && running === seen.tag
+      ? { kind: "goes", line: "channel" }
+      : other(running);
+  }
+  switch (policy.kind) {
+    case "none":
+    case "tag":
+      return seen.line === "tag" && running === seen.tag ? { kind: "goes", line: "tag" } : other(running);
+    case "commit":
+      return seen.line === "head" ? { kind: "goes", line: "head" } : other("the newest commit");
+    case "semver":
+    case "pattern": {
+      if (seen.line !== "tag") return other("the highest tag");
+      const decision = decideTag(policy, { running, candidate: seen.tag });
+      return decision.kind === "skip" ? decision : { kind: "goes", line: "version" };
+    }
+    case "channel":
+      // Nobody can ask for it: who runs a channel's tag is on the channel.
+      return other(running);
+    default:
+      return policy satisfies never;
+  }
 }
 
 /** Reasons that stand against this digest whatever runs now. */
-function standingReason(seen: Observed, workload: Workload, known: Known): PushDecision | undefined {
+function standingReason(
+  seen: Observed,
+  following: readonly (Followed & { kind: "follows" })[],
+  known: Known,
+): PushDecision | undefined {
   const hold = known.held.find((each) => each.digest === seen.digest);
   if (hold !== undefined) return { kind: "skip", reason: "held", detail: hold.reason };
-  const newer = workload.containers
-    .map((container) => known.wanted[container.name])
-    .find(
-      (wanted) =>
-        wanted !== undefined &&
-        wanted.repository === seen.repository &&
-        wanted.tag === seen.tag &&
-        wanted.generation > seen.generation,
-    );
+  const newer = following.find((each) => isBehind(seen, each, known.wanted[each.container.name]));
   if (newer === undefined) return undefined;
   return {
     kind: "skip",
     reason: "superseded",
-    detail: `${hostOf(newer.repository)} named a newer digest since`,
+    detail: `${hostOf(seen.repository)} named a newer digest since`,
   };
+}
+
+/** Whether what a container is to run comes from a later observation than this one, as far as the two can be compared. */
+function isBehind(
+  seen: Observed,
+  { line, policy }: Followed & { kind: "follows" },
+  wanted: WantedContainer | undefined,
+): boolean {
+  if (wanted === undefined || wanted.repository !== seen.repository || (wanted.line ?? "tag") !== line)
+    return false;
+  if (line === "head" || wanted.tag === seen.tag) return wanted.generation > seen.generation;
+  return line === "version" && policy !== undefined && (compareTags(policy, wanted.tag, seen.tag) ?? 0) > 0;
 }
 
 function observed(rules: Rules, decision: PushDecision & { kind: "roll-out" }): PushDecision {

@@ -3,8 +3,11 @@ import type { WorkloadId } from "./workload.ts";
 
 /** Why a workload is brought to other digests. */
 export interface Cause {
-  /** `push`: a source reported it; `sweep`: found while carrying on unfinished work. */
-  readonly kind: "push" | "sweep";
+  /**
+   * `push`: a source reported it; `build`: CI built it; `promote`: a person asked for it; `sweep`: found while carrying on
+   * unfinished work.
+   */
+  readonly kind: "push" | "build" | "promote" | "sweep";
   /** Id of the event that led to the plan. */
   readonly event: string;
   /** Who, as far as the source says: a registry account, a person. */
@@ -15,13 +18,24 @@ export type OpenState = "planned" | "applying" | "verifying";
 export type FinalState = "succeeded" | "failed" | "superseded";
 export type RolloutState = OpenState | FinalState;
 
+/**
+ * What says that a container is to run a digest: `tag`: the tag that it follows; `channel`: the promotion of its channel;
+ * `head`: the newest commit; `version`: the highest tag.
+ */
+export type Line = "tag" | "channel" | "head" | "version";
+
 /** What one container of a workload is to run, and the observation that says so. */
 export interface WantedContainer {
   readonly repository: Repository;
   readonly tag: string;
   readonly digest: Digest;
-  /** Generation of the ref that named the digest: a plan with a lower one never replaces a plan with a higher one. */
+  /**
+   * Number of the observation within its line: of the ref (`tag`, `version`), of the channel, of the head. A plan with a
+   * lower one never replaces a plan of the same line with a higher one.
+   */
   readonly generation: number;
+  /** Absent: `tag`. */
+  readonly line?: Line;
 }
 export type Wanted = Readonly<Record<string, WantedContainer>>;
 

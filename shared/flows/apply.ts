@@ -42,7 +42,10 @@ export async function apply(
     if (fresh === undefined)
       return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
     if (fresh.fence > open.seq) return fenced(deps, ticket, `rollout ${fresh.fence} was written since`);
-    const other = stillFollows(open.to, fresh, { policy: deps.policy, mode: at.mode });
+    const other = stillFollows(open.to, fresh, (repository) => ({
+      rule: deps.rule(repository),
+      mode: at.mode,
+    }));
     if (other?.kind === "skip") {
       const detail = other.detail === undefined ? "" : `: ${other.detail}`;
       return finish(deps, ticket, { state: "superseded", reason: `${other.reason}${detail}` });

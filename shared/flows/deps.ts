@@ -1,7 +1,9 @@
 import type { Bus } from "../bus/bus.ts";
 import type { Clock } from "../clock.ts";
+import type { ImageRule } from "../decide/rules.ts";
 import type { VerifyRules } from "../decide/verify.ts";
 import type { Repository } from "../domain/reference.ts";
+import type { CommitHistory } from "../history/commit-history.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -12,11 +14,13 @@ import type { Recorder } from "./recorder.ts";
 export interface FlowDeps {
   readonly ledger: Ledger;
   readonly bus: Pick<Bus, "publish">;
-  readonly registry: Pick<Registry, "head" | "platforms">;
+  readonly registry: Pick<Registry, "head" | "get" | "put" | "platforms">;
+  readonly history: Pick<CommitHistory, "order">;
   readonly targets: readonly FlowTarget[];
   /** Whether the configuration lets Landfall deploy images of this repository. */
   readonly follows: (repository: Repository) => boolean;
-  readonly policy: "tag" | "none";
+  /** What the configuration says of an image. */
+  readonly rule: (repository: Repository) => ImageRule;
   readonly verify: VerifyRules;
   /** Workloads of one target that may be applying or verifying at once, over all instances. */
   readonly maxParallel: number;

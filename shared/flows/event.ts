@@ -1,4 +1,4 @@
-import type { EventDocument, Write } from "../ledger/ledger.ts";
+import type { EventDocument, Verdict, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { Owed } from "./observe.ts";
 import { record } from "./record.ts";
@@ -8,6 +8,9 @@ const claimMs = 60_000;
 const maxAttempts = 5;
 /** How long an event is kept for readers, ms. */
 export const eventKeptMs = 90 * 24 * 3_600_000;
+
+/** Skips kept with an event; the rest is a count. */
+export const maxVerdicts = 200;
 
 /**
  * Puts on record what a pass over a push came to.
@@ -47,4 +50,32 @@ export async function claimEvent(
   const dueMs = (await deps.ledger.clock()) + claimMs;
   const write = { collection: "events", id, expect: rev, value: { ...event, dueMs } } as const;
   return (await record(deps, "event.claim", [write])) === "written" ? rev + 1 : undefined;
+}
+
+/** Rollouts that an earlier look led to stay on record, though a later look finds their work done or cannot look at all. */
+export function mergeVerdicts(earlier: readonly Verdict[], now: readonly Verdict[]): readonly Verdict[] {
+  const kept = earlier.filter(({ kind, workload, seq }) => {
+    if (kind !== "planned" && kind !== "joined") return false;
+    const later = now.find((verdict) => verdict.workload === workload);
+    return later === undefined || later.reason === "already-running" || later.seq === seq;
+  });
+  const names = new Set(kept.map(({ workload }) => workload));
+  return [...kept, ...now.filter(({ workload }) => !names.has(workload))];
+}
+
+/** Adds what was decided for an event after it was written. One that is no longer there, or changes all the time, is let be. */
+export async function addVerdicts(deps: FlowDeps, id: string, verdicts: readonly Verdict[]): Promise<void> {
+  if (verdicts.length === 0) return;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const stored = await deps.ledger.get("events", id);
+    if (stored === undefined) return;
+    const all = mergeVerdicts(stored.value.verdicts, verdicts);
+    const value: EventDocument = {
+      ...stored.value,
+      verdicts: all.slice(0, maxVerdicts),
+      more: Math.max(0, all.length - maxVerdicts),
+    };
+    const write = { collection: "events", id, expect: stored.rev, value } as const;
+    if ((await record(deps, "event.verdicts", [write])) === "written") return;
+  }
 }

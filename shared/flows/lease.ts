@@ -5,7 +5,7 @@ import type { FlowDeps } from "./deps.ts";
 type Lease = NonNullable<OpenRollout["lease"]>;
 
 /** How long the right to write to a workload's target lasts, ms. */
-const leaseMs = 60_000;
+export const leaseMs = 60_000;
 /** A write starts only with this much of the lease left, ms: longer than a write's own deadline. */
 const neededMs = 15_000;
 /** Where the target has no fence, a dead holder's last write may still arrive: wait this much longer, ms. */

@@ -1,19 +1,33 @@
-import type { PushMessage } from "../bus/bus.ts";
 import type { Observed } from "../decide/push.ts";
-import { messageOf, retryAfterOf, TargetDeniedError, TargetUnavailableError } from "../errors.ts";
-import type { Verdict } from "../ledger/ledger.ts";
+import type { Cause } from "../domain/rollout.ts";
+import {
+  HistoryDeniedError,
+  HistoryUnavailableError,
+  messageOf,
+  retryAfterOf,
+  TargetDeniedError,
+  TargetUnavailableError,
+} from "../errors.ts";
+import type { Built, Verdict } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { registryReason } from "./observe.ts";
 import { type Planned, plan } from "./plan.ts";
 
-/** One target's share of a push: a target that cannot be asked never stops the others. */
+/** One thing that was observed, with what plans that come of it are recorded with. */
+export interface Asked {
+  readonly seen: Observed;
+  readonly cause: Cause;
+  readonly heardMs: number;
+  readonly observedMs: number;
+  readonly builds?: readonly Built[];
+}
+
+/** One target's share of what was observed, its workloads listed once: a target that cannot be asked never stops the others. */
 export async function planTarget(
   deps: FlowDeps,
   at: FlowTarget,
-  message: PushMessage,
-  ref: Observed,
-  observedMs: number,
-): Promise<readonly Planned[]> {
+  asked: readonly Asked[],
+): Promise<readonly (Planned & { readonly event: string })[]> {
   const { target } = at;
   const waiting = (workload: Verdict["workload"], reason: string, error: unknown): Planned => ({
     verdict: { workload, kind: "waiting", reason, detail: messageOf(error) },
@@ -23,32 +37,35 @@ export async function planTarget(
     try {
       return await act();
     } catch (error) {
-      if (error instanceof TargetDeniedError) return waiting(workload, "target-denied", error);
-      if (error instanceof TargetUnavailableError) return waiting(workload, "target-unavailable", error);
-      const reason = registryReason(error);
+      const reason = reasonOf(error);
       if (reason === undefined) throw error;
       return waiting(workload, reason, error);
     }
   };
-  const planned: Planned[] = [];
+  const planned: (Planned & { readonly event: string })[] = [];
   const failed = await guarded(`${target.name}/*`, async () => {
     const workloads = await deps.recorder.step("target.list", () => target.list());
-    const { push, event, heardMs } = message;
-    const cause = {
-      kind: push.source === "sweep" ? ("sweep" as const) : ("push" as const),
-      event,
-      ...(push.pusher === undefined ? {} : { by: push.pusher }),
-    };
     let claims = 0;
-    for (const workload of workloads) {
-      const one = await guarded(workload.id, () =>
-        plan(deps, { at, workload, seen: ref, cause, heardMs, observedMs, claim: claims < deps.maxParallel }),
-      );
-      if (one === undefined) continue;
-      if (one.ticket?.open.state === "applying") claims++;
-      planned.push(one);
+    for (const each of asked) {
+      for (const workload of workloads) {
+        const claim = claims < deps.maxParallel;
+        const one = await guarded(workload.id, () => plan(deps, { ...each, at, workload, claim }));
+        if (one === undefined) continue;
+        if (one.ticket?.open.state === "applying") claims++;
+        planned.push({ ...one, event: each.cause.event });
+      }
     }
     return undefined;
   });
-  return failed === undefined ? planned : [...planned, failed];
+  if (failed === undefined) return planned;
+  return [...planned, ...asked.map(({ cause }) => ({ ...failed, event: cause.event }))];
+}
+
+/** The stable name of what could not be asked; `undefined`: this error is nobody's silence. */
+function reasonOf(error: unknown): string | undefined {
+  if (error instanceof TargetDeniedError) return "target-denied";
+  if (error instanceof TargetUnavailableError) return "target-unavailable";
+  if (error instanceof HistoryDeniedError) return "history-denied";
+  if (error instanceof HistoryUnavailableError) return "history-unavailable";
+  return registryReason(error);
 }

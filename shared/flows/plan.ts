@@ -1,7 +1,10 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
+import { type Commit, isCommit } from "../domain/commit.ts";
+import type { Reference } from "../domain/reference.ts";
 import { type Cause, type Rollout, raised, type Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import {
+  type Built,
   type OpenRollout,
   rolloutId,
   type Stored,
@@ -26,6 +29,8 @@ export interface PlanRequest {
   readonly cause: Cause;
   readonly heardMs: number;
   readonly observedMs: number;
+  /** Images whose commit is known: what runs may be newer than what is planned, and is never replaced then. */
+  readonly builds?: readonly Built[];
   /** Take the right to write at once, in the same commit: the caller goes on with `advance`. */
   readonly claim: boolean;
 }
@@ -48,7 +53,7 @@ export const plannedDueMs = 30_000;
  */
 export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planned | undefined> {
   const { workload, seen } = request;
-  const rules = { policy: deps.policy, mode: request.at.mode };
+  const rules = { rule: deps.rule(seen.repository), mode: request.at.mode };
   const skip = (reason: string, detail?: string): Planned => ({
     verdict: { workload: workload.id, kind: "skipped", reason, ...(detail === undefined ? {} : { detail }) },
   });
@@ -70,7 +75,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       case "unrelated":
         return undefined;
       case "skip": {
-        const standing = decision.reason === "already-running" ? follows(seen, fresh ?? workload) : {};
+        const standing = decision.reason === "already-running" ? follows(seen, fresh ?? workload, rules) : {};
         const isNews = Object.keys(standing).some((name) => isNewTo(stored?.value, name, seen));
         if (decision.reason !== "changed-outside" && !isNews) return skip(decision.reason, decision.detail);
         if (fresh === undefined) continue;
@@ -78,7 +83,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return skip(decision.reason, decision.detail);
       }
       case "join": {
-        const joined = await join(deps, stored, follows(seen, fresh ?? workload));
+        const joined = await join(deps, stored, follows(seen, fresh ?? workload, rules));
         if (joined === undefined) continue;
         const own = joined.open.cause.event === request.cause.event ? { ticket: joined } : {};
         return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
@@ -86,6 +91,8 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       case "roll-out": {
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
+        const newer = await runsNewer(deps, request, fresh ?? workload, decision.to);
+        if (newer !== undefined) return skip(newer.reason, newer.detail);
         const ticket = await write(deps, { ...request, workload: fresh ?? workload }, stored, decision);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
@@ -231,7 +238,7 @@ export function closing(
   };
 }
 
-function knownOf(document: WorkloadDocument | undefined): Known {
+export function knownOf(document: WorkloadDocument | undefined): Known {
   return {
     wanted: document?.wanted ?? {},
     ...(document?.deployed === undefined ? {} : { deployed: document.deployed }),
@@ -239,6 +246,36 @@ function knownOf(document: WorkloadDocument | undefined): Known {
     held: document?.holds ?? [],
     ...(document?.open === undefined ? {} : { open: document.open }),
   };
+}
+
+/**
+ * Whether a container that is to be replaced runs a commit of which the planned one is no descendant: somebody may have
+ * put it there before Landfall knew of it. What runs a commit that nobody knows of is not asked about.
+ */
+async function runsNewer(
+  deps: FlowDeps,
+  { seen, builds = [] }: PlanRequest,
+  workload: Workload,
+  to: Wanted,
+): Promise<{ readonly reason: "older" | "held-back"; readonly detail: string } | undefined> {
+  const { git } = deps.rule(seen.repository);
+  const { commit } = seen;
+  if (git === undefined || commit === undefined) return undefined;
+  for (const { name, reference } of workload.containers) {
+    if (to[name] === undefined || reference === undefined) continue;
+    const running = commitOf(reference, builds);
+    if (running === undefined || running === commit) continue;
+    const order = await deps.recorder.step("history.order", () => deps.history.order(git, running, commit));
+    if (order === "newer" || order === "same") continue;
+    const detail = `${name} runs ${running.slice(0, 12)}, and ${commit.slice(0, 12)} is ${order} to it`;
+    return { reason: order === "older" ? "older" : "held-back", detail };
+  }
+  return undefined;
+}
+
+function commitOf({ tag, digest }: Reference, builds: readonly Built[]): Commit | undefined {
+  const built = digest === undefined ? undefined : builds.find((each) => each.digest === digest);
+  return built?.commit ?? (isCommit(tag) ? tag : undefined);
 }
 
 /** A write of the rollout that is being replaced may still be on its way: ours has to leave a mark even if nothing changes. */

@@ -2,16 +2,15 @@ import type { PushMessage } from "../bus/bus.ts";
 import type { Observed } from "../decide/push.ts";
 import { repositoryOf } from "../domain/push.ts";
 import { printReference, type Repository } from "../domain/reference.ts";
-import type { EventDocument, Verdict } from "../ledger/ledger.ts";
+import type { Cause } from "../domain/rollout.ts";
+import type { EventDocument, Stored, Verdict } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
-import { claimEvent, eventKeptMs, saveEvent } from "./event.ts";
+import { claimEvent, eventKeptMs, maxVerdicts, mergeVerdicts, saveEvent } from "./event.ts";
 import { type Observation, type Owed, observe } from "./observe.ts";
 import type { Ticket } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
 
-/** Skips kept with an event; the rest is a count. */
-const maxVerdicts = 200;
 /** A registry may be behind its own webhook: look again after these, ms. */
 const lagLooksMs = [10_000, 60_000];
 /** Where the payload names the digest to wait for; Distribution reports a push before its tag has moved. */
@@ -32,33 +31,17 @@ interface Pass {
 /**
  * A push, from hearing to verified: where does the tag point, which workloads follow it, what does each need; all of it
  * on record, then carried on as far as the budget goes. Safe to repeat at any point.
- * @param redelivered the bus says that it has delivered this message before: its event may be on record
+ * @param stored the event, where it is on record already
  * @throws LedgerUnavailableError (retryable) only; everything else ends as a verdict or as `waiting`
  */
 export async function handlePush(
   deps: FlowDeps,
   message: PushMessage,
   budget: Budget,
-  redelivered: boolean,
+  stored?: Stored<"events">,
 ): Promise<void> {
-  const stored = redelivered ? await deps.ledger.get("events", message.event) : undefined;
-  if (stored?.value.state === "done") return;
-  await passes(deps, message, budget, stored?.rev ?? 0, stored?.value.looks ?? 0, stored?.value.verdicts);
-}
-
-/** Looks again at an event whose time has come, unless somebody else does. */
-export async function resumePush(
-  deps: FlowDeps,
-  id: string,
-  event: EventDocument,
-  rev: number,
-  budget: Budget,
-): Promise<void> {
-  if (event.push === undefined) return;
-  const claimed = await claimEvent(deps, id, event, rev);
-  if (claimed === undefined) return;
-  const message: PushMessage = { kind: "push", event: id, heardMs: event.heardMs, push: event.push };
-  await passes(deps, message, budget, claimed, event.looks + 1, event.verdicts);
+  const looks = stored?.value.looks ?? 0;
+  await passes(deps, message, budget, stored?.rev ?? 0, looks, stored?.value.verdicts);
 }
 
 async function passes(
@@ -99,6 +82,9 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
     return done("not-followed", `${repository} is not matched by \`follow\``);
   }
   if (push.tag === undefined) return done("untagged", "the push names no tag");
+  if (deps.rule(repository).ignores(push.tag)) {
+    return done("ignored-tag", `\`ignoreTags\` matches ${push.tag}`);
+  }
   const image = printReference({ repository, tag: push.tag });
   if (looks === 0) {
     deps.log.write("info", `push heard: ${image}${push.pusher === undefined ? "" : ` by ${push.pusher}`}`, {
@@ -129,7 +115,7 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
     }
     case "observed":
       return {
-        ...(await planAll(deps, message, { repository, tag: push.tag, ...seen }, seen, looks)),
+        ...(await planAll(deps, message, { repository, tag: push.tag, line: "tag", ...seen }, seen, looks)),
         ...owed,
       };
     default:
@@ -175,7 +161,11 @@ async function planAll(
     },
   );
   const perTarget = await Promise.all(
-    deps.targets.map((at) => planTarget(deps, at, message, ref, seen.atMs)),
+    deps.targets.map((at) =>
+      planTarget(deps, at, [
+        { seen: ref, cause: causeOf(message), heardMs: message.heardMs, observedMs: seen.atMs },
+      ]),
+    ),
   );
   const planned = perTarget.flat();
   const verdicts = planned.map((each) => each.verdict);
@@ -215,13 +205,22 @@ async function planAll(
   };
 }
 
+function causeOf({ push, event }: PushMessage): Cause {
+  const { pusher, source } = push;
+  return {
+    kind: source === "sweep" ? "sweep" : "push",
+    event,
+    ...(pusher === undefined ? {} : { by: pusher }),
+  };
+}
+
 function eventOf(
   message: PushMessage,
   pass: Pass,
   looks: number,
   earlier: readonly Verdict[],
 ): EventDocument {
-  const verdicts = together(earlier, pass.event.verdicts);
+  const verdicts = mergeVerdicts(earlier, pass.event.verdicts);
   const hasWork = verdicts.some(({ kind }) => kind === "planned" || kind === "joined");
   return {
     ...pass.event,
@@ -235,17 +234,6 @@ function eventOf(
     ...(pass.again === undefined ? {} : { dueMs: pass.again }),
     expireMs: message.heardMs + eventKeptMs,
   };
-}
-
-/** Rollouts that an earlier look led to stay on record, though a later look finds their work done or cannot look at all. */
-function together(earlier: readonly Verdict[], now: readonly Verdict[]): readonly Verdict[] {
-  const kept = earlier.filter(({ kind, workload, seq }) => {
-    if (kind !== "planned" && kind !== "joined") return false;
-    const later = now.find((verdict) => verdict.workload === workload);
-    return later === undefined || later.reason === "already-running" || later.seq === seq;
-  });
-  const names = new Set(kept.map(({ workload }) => workload));
-  return [...kept, ...now.filter(({ workload }) => !names.has(workload))];
 }
 
 function done(outcome: string, detail: string): Pass {

@@ -1,11 +1,13 @@
 import type { Due } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
+import { advanceImage } from "./advance-image.ts";
 import { type Budget, type FlowDeps, glance } from "./deps.ts";
-import { handlePush, resumePush, sweepPush } from "./push.ts";
+import { handlePush, sweepPush } from "./push.ts";
+import { resumeEvent } from "./resume.ts";
 
 /** One piece of unfinished work that a sweep found. */
 export interface SweepRow {
-  readonly kind: "rollout" | "event" | "ref";
+  readonly kind: "rollout" | "event" | "ref" | "image";
   readonly id: string;
   readonly outcome: "carried-on" | "failed";
   readonly error?: string;
@@ -17,6 +19,7 @@ export interface SweepReport {
 }
 
 const maxWork = 100;
+const kinds = { workloads: "rollout", refs: "ref", events: "event", images: "image" } as const;
 
 /**
  * Carries on what a dead or finished invocation left: open rollouts, events that wait, refs that nobody holds. One
@@ -34,11 +37,14 @@ async function carryOn(deps: FlowDeps, due: Due, budget: Budget): Promise<SweepR
       case "refs": {
         const { repository, tag } = due.document.value;
         const nowMs = await deps.ledger.clock();
-        await handlePush(deps, sweepPush(`sweep-${deps.newId()}`, repository, tag, nowMs), budget, false);
+        await handlePush(deps, sweepPush(`sweep-${deps.newId()}`, repository, tag, nowMs), budget);
         return { kind: "ref", id, outcome: "carried-on" };
       }
+      case "images":
+        await advanceImage(deps, due.document.value.repository, budget);
+        return { kind: "image", id, outcome: "carried-on" };
       case "events":
-        await resumePush(deps, id, due.document.value, due.document.rev, budget);
+        await resumeEvent(deps, due.document, budget);
         return { kind: "event", id, outcome: "carried-on" };
       case "workloads": {
         const { open, workload } = due.document.value;
@@ -58,7 +64,7 @@ async function carryOn(deps: FlowDeps, due: Due, budget: Budget): Promise<SweepR
     const message = error instanceof Error ? error.message : String(error);
     deps.log.write("error", `${id}: ${message}`, { kind: due.collection });
     return {
-      kind: due.collection === "workloads" ? "rollout" : due.collection === "refs" ? "ref" : "event",
+      kind: kinds[due.collection],
       id,
       outcome: "failed",
       error: message,

@@ -1,8 +1,12 @@
 import { type Bus, Message } from "../bus/bus.ts";
+import { asBuild } from "../domain/build.ts";
+import type { Stored } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
+import { handleBuild } from "./build.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";
-import { handlePush } from "./push.ts";
+import { hear } from "./hear.ts";
+import { handlePromote } from "./promote-order.ts";
 import { record } from "./record.ts";
 
 /** A Pub/Sub message as it was delivered. */
@@ -29,13 +33,34 @@ export async function take(
   if (decoded.kind === "undecodable") return setAside(deps, delivery, decoded.reason);
   const { message } = decoded;
   switch (message.kind) {
-    case "push":
-      return handlePush(deps, message, budget, delivery.redelivered);
     case "continue":
       return advance(deps, message.workload, message.seq, budget);
+    case "build": {
+      const event = `build-${delivery.messageId}`;
+      const stored = await known(deps, event, delivery);
+      if (stored?.value.state === "done") return;
+      const heardMs = stored?.value.heardMs ?? (await deps.ledger.clock());
+      return handleBuild(deps, { event, heardMs, build: message }, budget, stored);
+    }
+    case "push": {
+      const stored = await known(deps, message.event, delivery);
+      if (stored?.value.state === "done") return;
+      return hear(deps, message, budget, stored);
+    }
+    case "promote":
+      return handlePromote(deps, message, budget);
     default:
       return message satisfies never;
   }
+}
+
+/** An event may be on record when its message was delivered before. */
+async function known(
+  deps: FlowDeps,
+  event: string,
+  { redelivered }: Delivery,
+): Promise<Stored<"events"> | undefined> {
+  return redelivered ? deps.ledger.get("events", event) : undefined;
 }
 
 type Decoded =
@@ -49,7 +74,7 @@ function decode(data: string): Decoded {
   } catch {
     return { kind: "undecodable", reason: "its data is no base64 of JSON" };
   }
-  const parsed = Message.safeParse(json);
+  const parsed = Message.safeParse(asBuild(json) ?? json);
   if (parsed.success) return { kind: "message", message: parsed.data };
   const problems = parsed.error.issues.map(
     (issue) => `${issue.path.join(".") || "message"}: ${issue.message}`,

@@ -1,12 +1,12 @@
 import type { SQLInputValue, StatementSync } from "node:sqlite";
 import type { Clock } from "../clock.ts";
-import { repositoryOf } from "../domain/push.ts";
 import { asking, type EmbeddedStore, openEmbedded } from "../embedded-store.ts";
 import { DocumentTooLargeError, LedgerUnavailableError } from "../errors.ts";
 import {
   type Collection,
   type CommitOutcome,
   type Due,
+  imageOf,
   type Ledger,
   maxDocumentBytes,
   type Stored,
@@ -86,6 +86,8 @@ export function embeddedLedger(where: EmbeddedStore | string, clock: Clock): Led
 
     planned: (target, limit) => list<"workloads">(statements.planned, { target, limit }),
 
+    images: () => list<"images">(statements.images, {}),
+
     workloads: () => list<"workloads">(statements.workloads, {}),
 
     rollouts: ({ workload }, limit) =>
@@ -143,6 +145,7 @@ function prepare({ database }: EmbeddedStore) {
       `SELECT * FROM documents WHERE collection = 'workloads' AND target = :target AND state = 'planned'
        ORDER BY planned_ms, rowid LIMIT :limit`,
     ),
+    images: database.prepare("SELECT * FROM documents WHERE collection = 'images' ORDER BY id"),
     workloads: database.prepare("SELECT * FROM documents WHERE collection = 'workloads' ORDER BY id"),
     rollouts: database.prepare(
       `SELECT * FROM documents INDEXED BY documents_rollouts WHERE collection = 'rollouts'
@@ -178,6 +181,7 @@ function rowOf(write: Write) {
 function columnsOf(write: Write): Columns {
   switch (write.collection) {
     case "refs":
+    case "images":
       return { due_ms: write.value.dueMs ?? null };
     case "workloads": {
       const { target, open } = write.value;
@@ -189,9 +193,10 @@ function columnsOf(write: Write): Columns {
       return { workload, seq, planned_ms: times.planned };
     }
     case "events": {
-      const { push, heardMs, dueMs, expireMs } = write.value;
+      const { heardMs, dueMs, expireMs } = write.value;
+      const image = imageOf(write.value);
       return {
-        ...(push === undefined ? {} : { repository: repositoryOf(push), tag: push.tag ?? null }),
+        ...(image === undefined ? {} : { repository: image.repository, tag: image.tag ?? null }),
         heard_ms: heardMs,
         due_ms: dueMs ?? null,
         expire_ms: expireMs,
@@ -214,6 +219,8 @@ function dueOf(row: Row): Due {
   switch (row.collection) {
     case "refs":
       return { collection: "refs", document: stored(row) };
+    case "images":
+      return { collection: "images", document: stored(row) };
     case "workloads":
       return { collection: "workloads", document: stored(row) };
     case "events":

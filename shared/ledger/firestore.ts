@@ -44,10 +44,9 @@ export function firestoreLedger(options: StoreOptions): Ledger {
       return found.map((each) => documents.seen("workloads", each));
     },
 
-    workloads: async () => {
-      const found = await list<"workloads">({ shape: queries.workloads, values: [] });
-      return found.toSorted((one, other) => (one.id < other.id ? -1 : 1)); // Firestore's order is that of encoded ids
-    },
+    images: async () => byId(await list<"images">({ shape: queries.images, values: [] })),
+
+    workloads: async () => byId(await list<"workloads">({ shape: queries.workloads, values: [] })),
 
     rollouts: ({ workload }, limit) =>
       workload === undefined
@@ -74,7 +73,12 @@ export function firestoreLedger(options: StoreOptions): Ledger {
   };
 }
 
-/** One query finds workloads themselves and the markers of refs and events; marked documents are read, all at once. */
+/** Firestore's own order is that of encoded ids. */
+function byId<C extends Collection>(documents: readonly Stored<C>[]): readonly Stored<C>[] {
+  return documents.toSorted((one, other) => (one.id < other.id ? -1 : 1));
+}
+
+/** One query finds workloads themselves and the markers of refs, images and events; marked documents are read, all at once. */
 async function loadDue(
   store: Store,
   documents: FirestoreDocuments,

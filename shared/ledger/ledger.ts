@@ -1,4 +1,6 @@
-import type { ImagePush } from "../domain/push.ts";
+import type { ImageBuild } from "../domain/build.ts";
+import type { Commit } from "../domain/commit.ts";
+import { type ImagePush, repositoryOf } from "../domain/push.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
 import type { Cause, OpenState, Rollout, RolloutTimes, Wanted } from "../domain/rollout.ts";
 import type { WorkloadId } from "../domain/workload.ts";
@@ -93,6 +95,76 @@ export interface WorkloadDocument {
   readonly open?: OpenRollout;
 }
 
+/** An image that CI built from a commit. */
+export interface Built {
+  /** Absent for what somebody put there whom no build is known of. */
+  readonly commit?: Commit;
+  /** The tag that CI gave it, mostly the commit. */
+  readonly tag: string;
+  readonly digest: Digest;
+  /** Id of the event that brought it. */
+  readonly event: string;
+  /** Who asked for it, where a person did. */
+  readonly by?: string;
+}
+
+/** The newest accepted commit of an image. */
+export interface Head extends Built {
+  readonly commit: Commit;
+  /** Raised by one with each head: the allocator of order among plans of workloads that follow commits. */
+  readonly generation: number;
+  readonly acceptedMs: number;
+}
+
+/** A promotion that is under way: recorded before the registry is written to. */
+export interface Intent {
+  /** What the tag pointed to when it was recorded; absent: the tag was not there. */
+  readonly from?: Digest;
+  readonly to: Built;
+  /** Generation of the head that it brings there, or that was there when a person asked for it. */
+  readonly head: number;
+  /** Who writes to the registry, and until when that is believed (ledger's clock). */
+  readonly lease: { readonly holder: string; readonly untilMs: number };
+}
+
+/** A tag that Landfall owns. */
+export interface Channel {
+  /** What it points to, as far as Landfall has put it there. */
+  readonly promoted?: Built;
+  readonly promotedMs?: number;
+  /** Raised by one with each promotion: the allocator of order among plans of workloads on the channel. */
+  readonly generation: number;
+  /** Generation of the head when it was promoted last: only a newer head moves it on. */
+  readonly head: number;
+  readonly intent?: Intent;
+  /** Digests of earlier intents that never got a result: their writes may still arrive. */
+  readonly unsettled: readonly Digest[];
+  /** When the tag is looked at once more, ms: whether a late write or somebody else has moved it. */
+  readonly checkMs?: number;
+  /** Somebody else moved it to this digest; absent `found`: deleted it. Landfall leaves it until a person decides. */
+  readonly conflict?: { readonly found?: Digest; readonly sinceMs: number };
+  /** What it is to have, where it does not follow the head by itself. */
+  readonly asked?: Built;
+  /** The promotion whose workloads all have their plan. */
+  readonly planned: number;
+  /** What the channel before it proved: since when every workload there ran `digest` and was well, or why not. */
+  readonly soak?: { readonly digest: Digest; readonly sinceMs?: number; readonly stopped?: string };
+  /** What could not be done, for a person, and how often in a row. */
+  readonly trouble?: { readonly reason: string; readonly detail: string; readonly times: number };
+}
+
+/** What Landfall knows of the builds of an image. Id: the repository. */
+export interface ImageDocument {
+  readonly repository: Repository;
+  readonly head?: Head;
+  /** Generation of the head whose workloads all have their plan. */
+  readonly planned: number;
+  readonly channels: Readonly<Record<string, Channel>>;
+  /** Images whose commit is known, newest first, at most 100. */
+  readonly builds: readonly Built[];
+  readonly dueMs?: number;
+}
+
 /** What was decided for one workload. Skips name their reason. */
 export interface Verdict {
   readonly workload: WorkloadId;
@@ -105,11 +177,18 @@ export interface Verdict {
 
 export type EventState = "received" | "waiting" | "done";
 
-/** One push as it was heard and what came of it. Id: the event's id. */
+/** What was heard and what came of it. Id: the event's id. One of `push`, `build` and `promote`; none for an undecodable message. */
 export interface EventDocument {
   readonly state: EventState;
-  /** Absent for an undecodable message. */
   readonly push?: ImagePush;
+  readonly build?: ImageBuild;
+  /** A person's decision about a channel. */
+  readonly promote?: {
+    readonly image: Repository;
+    readonly channel: string;
+    readonly how: "move" | "adopt" | "restore";
+    readonly by: string;
+  };
   readonly heardMs: number;
   /** Stable name of what came of it as a whole, e.g. `observed`, `joined`, `not-followed`, `registry-unavailable`. */
   readonly outcome?: string;
@@ -130,6 +209,7 @@ export interface EventDocument {
 
 export interface Documents {
   readonly refs: RefDocument;
+  readonly images: ImageDocument;
   readonly workloads: WorkloadDocument;
   readonly rollouts: Rollout;
   readonly events: EventDocument;
@@ -161,6 +241,7 @@ export type CommitOutcome =
 /** Unfinished work whose time has come. */
 export type Due =
   | { readonly collection: "refs"; readonly document: Stored<"refs"> }
+  | { readonly collection: "images"; readonly document: Stored<"images"> }
   | { readonly collection: "workloads"; readonly document: Stored<"workloads"> }
   | { readonly collection: "events"; readonly document: Stored<"events"> };
 
@@ -178,12 +259,14 @@ export interface Ledger {
    * @throws DocumentTooLargeError when a document would exceed `maxDocumentBytes`
    */
   commit(writer: string, writes: readonly Write[]): Promise<CommitOutcome>;
-  /** Refs, workloads and events whose `dueMs` (a workload's is its open rollout's) is at most `nowMs`, soonest first. */
+  /** Refs, images, workloads and events whose `dueMs` (a workload's is its open rollout's) is at most `nowMs`, soonest first. */
   due(nowMs: number, limit: number): Promise<readonly Due[]>;
   /** How many workloads of the target have an open rollout in `applying` or `verifying`. */
   underWay(target: string): Promise<number>;
   /** Workloads of the target whose open rollout is `planned`, planned first first. */
   planned(target: string, limit: number): Promise<readonly Stored<"workloads">[]>;
+  /** For reading people: images by id. */
+  images(): Promise<readonly Stored<"images">[]>;
   /** For reading people: workloads by id. */
   workloads(): Promise<readonly Stored<"workloads">[]>;
   /** Rollouts of one workload or of all, newest (`times.planned`) first. */
@@ -207,4 +290,17 @@ export function refId(repository: Repository, tag: string): string {
 
 export function rolloutId(workload: WorkloadId, seq: number): string {
   return `${workload}/${seq}`;
+}
+
+/** What an event is about: its image and, where it names one, the tag. `undefined` for an undecodable message. */
+export function imageOf({
+  push,
+  build,
+  promote,
+}: Pick<EventDocument, "push" | "build" | "promote">):
+  | { readonly repository: Repository; readonly tag: string | undefined }
+  | undefined {
+  if (push !== undefined) return { repository: repositoryOf(push), tag: push.tag };
+  if (build !== undefined) return { repository: build.image, tag: build.tag };
+  return promote === undefined ? undefined : { repository: promote.image, tag: promote.channel };
 }

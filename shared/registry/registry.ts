@@ -25,8 +25,11 @@ export interface Registry {
   head(repository: Repository, reference: string): Promise<ManifestHead | undefined>;
   /** GET of a manifest or index; the digest is computed over the bytes. */
   get(repository: Repository, reference: string): Promise<Manifest | undefined>;
-  /** PUT of exactly these bytes under a tag, read back; resolves with the digest the registry gave. */
-  put(repository: Repository, tag: string, manifest: Manifest): Promise<Digest>;
+  /**
+   * PUT of exactly these bytes under a tag: one call, never repeated. The answer says that the registry took them, not
+   * that the tag still points there.
+   */
+  put(repository: Repository, tag: string, manifest: Manifest): Promise<void>;
   /** Every tag of the repository, all pages, in no order. */
   tags(repository: Repository): Promise<readonly string[]>;
   /**

@@ -62,7 +62,7 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
       it("writes the same bytes under another tag with the same digest", async () => {
         const manifest = await registry.get(repository, "v1");
         if (manifest === undefined) throw new Error("nothing to write");
-        expect(await registry.put(repository, "prod", manifest)).toBe(digest);
+        await registry.put(repository, "prod", manifest);
         expect(await registry.head(repository, "prod")).toEqual({ digest, mediaType });
       });
     });
@@ -84,7 +84,8 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
       await under.push("prod", one);
       const manifest = await registry.get(repository, "v2");
       if (manifest === undefined) throw new Error("nothing to write");
-      expect(await registry.put(repository, "prod", manifest)).toBe(two.manifest.digest);
+      await registry.put(repository, "prod", manifest);
+      expect(await registry.head(repository, "prod")).toMatchObject({ digest: two.manifest.digest });
       expect(await registry.head(repository, "v1")).toMatchObject({ digest: one.manifest.digest });
     });
 

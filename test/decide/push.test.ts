@@ -1,13 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decidePush, type Known, type Observed, type Rules, stillFollows } from "../../shared/decide/push.ts";
+import type { ImageRule } from "../../shared/decide/rules.ts";
 import { type Digest, parseReference } from "../../shared/domain/reference.ts";
 import type { Workload } from "../../shared/domain/workload.ts";
 
 const digest = (letter: string): Digest => `sha256:${letter.repeat(64)}`;
-const seen: Observed = { repository: "docker.io/acme/web", tag: "v1", digest: digest("b"), generation: 2 };
+const seen: Observed = {
+  repository: "docker.io/acme/web",
+  tag: "v1",
+  digest: digest("b"),
+  generation: 2,
+  line: "tag",
+};
 const nothing: Known = { wanted: {}, held: [] };
-const act: Rules = { policy: "tag", mode: "act" };
+const rule: ImageRule = { channels: [], policy: { kind: "tag" }, ignores: () => false };
+const act: Rules = { rule, mode: "act" };
 
 function workload(image: string, more: Partial<Workload> = {}): Workload {
   const parsed = parseReference(image);
@@ -93,13 +101,13 @@ describe("what an observed tag means for one workload", () => {
     {
       name: "obeys the default policy none",
       image: "acme/web:v1",
-      rules: { policy: "none", mode: "act" },
+      rules: { ...act, rule: { ...rule, policy: { kind: "none" } } },
       expected: "policy-none",
     },
     {
       name: "says so when a policy is not known",
       image: "acme/web:v1",
-      more: { settings: { policy: "semver:^1" } },
+      more: { settings: { policy: "newest" } },
       expected: "unsupported-policy",
     },
     {
@@ -117,7 +125,7 @@ describe("what an observed tag means for one workload", () => {
     {
       name: "only observes where it may not act",
       image: "acme/web:v1",
-      rules: { policy: "tag", mode: "observe" },
+      rules: { ...act, mode: "observe" },
       expected: "observe",
     },
     {
@@ -233,7 +241,7 @@ describe("whether a plan still fits the workload", () => {
       expected: "gone",
     },
   ])("$name", ({ now, expected }) => {
-    const other = stillFollows({ web: seen }, now, act);
+    const other = stillFollows({ web: seen }, now, () => act);
     expect(other?.kind === "skip" ? other.reason : other).toBe(expected);
   });
 });

@@ -121,6 +121,7 @@ export function faultyLedger(inner: Ledger, options: FaultyLedgerOptions = {}): 
     due: (nowMs, limit) => query("due", () => inner.due(nowMs, limit)),
     underWay: (target) => query("underWay", () => inner.underWay(target)),
     planned: (target, limit) => query("planned", () => inner.planned(target, limit)),
+    images: () => query("images", () => inner.images()),
     workloads: () => query("workloads", () => inner.workloads()),
     rollouts: (filter, limit) => query("rollouts", () => inner.rollouts(filter, limit)),
     events: (filter, limit) => query("events", () => inner.events(filter, limit)),

@@ -56,6 +56,7 @@ export const scenarios: readonly [Scenario, ...Scenario[]] = [
     stage: () => {
       const stage = pushed({ workloads: ["web"], maxParallel: 1 });
       stage.here.target.create("api", `acme/web:v2@${digestOf("a")}`);
+      stage.here.registry.push("docker.io/acme/web", "v2", digestOf(stage.here.tagged()));
       return heardToo(stage, (here) => ofTag(here.hear("other"), "v2"));
     },
   },

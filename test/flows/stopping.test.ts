@@ -26,7 +26,7 @@ async function pushed(budget: Budget, meanwhile: () => void): Promise<void> {
   };
   const message = here.hear("e1");
   if (message.kind !== "push") throw new Error("no push");
-  await handlePush(here.instance(recorder), message, budget, false);
+  await handlePush(here.instance(recorder), message, budget);
 }
 
 describe("a rollout whose invocation ends before it is verified", () => {

@@ -1,18 +1,30 @@
 import { createHash } from "node:crypto";
 import type { Message } from "../../shared/bus/bus.ts";
 import type { Clock } from "../../shared/clock.ts";
-import type { Digest } from "../../shared/domain/reference.ts";
+import type { ImageRule } from "../../shared/decide/rules.ts";
+import type { Digest, Repository } from "../../shared/domain/reference.ts";
 import type { FlowDeps } from "../../shared/flows/deps.ts";
 import { newBudget } from "../../shared/flows/deps.ts";
 import { type FaultPoint, plainRecorder, type Recorder } from "../../shared/flows/recorder.ts";
 import { sweep } from "../../shared/flows/sweep.ts";
 import { take } from "../../shared/flows/take.ts";
+import type { CommitHistory } from "../../shared/history/commit-history.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
 import { silentLog } from "../../shared/log.ts";
+import { type ModelRegistry, modelRegistry } from "../doubles/model-registry.ts";
 import { type ModelTarget, modelTarget } from "../doubles/model-target.ts";
 
 export const tag = "v1";
+const repository: Repository = "docker.io/acme/web";
+
+/** What holds for an image without an entry of its own. */
+export const plainRule: ImageRule = { channels: [], policy: { kind: "tag" }, ignores: () => false };
+const noHistory: Pick<CommitHistory, "order"> = {
+  order: async () => {
+    throw new Error("this world has no git");
+  },
+};
 
 /** A digest that a letter stands for; capitals stand for images that exit at once. */
 export function digestOf(letter: string): Digest {
@@ -25,12 +37,17 @@ export type Turn = (label: string) => Promise<void>;
 export interface WorldOptions {
   /** Default: every step goes on at once. */
   readonly turn?: Turn;
-  readonly workloads?: readonly string[];
+  /** Default: `web`, which runs `v1`; or what each runs, by name. */
+  readonly workloads?: readonly string[] | Readonly<Record<string, string>>;
   readonly maxParallel?: number;
   readonly ledger?: (inner: Ledger) => Ledger;
+  /** Default: no order, no channels, by tag. */
+  readonly rule?: ImageRule;
+  readonly history?: Pick<CommitHistory, "order">;
 }
 
 export interface World {
+  readonly registry: ModelRegistry;
   readonly clock: Clock & { set(ms: number): void };
   readonly target: ModelTarget;
   readonly ledger: Ledger;
@@ -54,8 +71,11 @@ const startMs = Date.UTC(2026, 0, 5, 12);
 
 export function world(options: WorldOptions = {}): World {
   const { turn = async () => {}, workloads = ["web"], maxParallel = 4 } = options;
+  const { rule = plainRule, history = noHistory } = options;
   let nowMs = startMs;
   let current = "a";
+  const registry = modelRegistry();
+  registry.push(repository, tag, digestOf(current));
   let ids = 0;
   const messageIds = new Map<Message, string>();
   const undelivered: Message[] = [];
@@ -76,7 +96,10 @@ export function world(options: WorldOptions = {}): World {
     behaviour: (digest) => (exits(digest) ? "exits" : "runs"),
     now: () => nowMs,
   });
-  for (const name of workloads) target.create(name, `acme/web:${tag}@${digestOf("a")}`, { tasks: 2 });
+  const images: Readonly<Record<string, string>> = Array.isArray(workloads)
+    ? Object.fromEntries(workloads.map((name) => [name, `acme/web:${tag}@${digestOf("a")}`]))
+    : (workloads as Readonly<Record<string, string>>);
+  for (const [name, image] of Object.entries(images)) target.create(name, image, { tasks: 2 });
   const inner = embeddedLedger(":memory:", clock);
   const ledger = options.ledger?.(inner) ?? inner;
 
@@ -89,17 +112,15 @@ export function world(options: WorldOptions = {}): World {
       },
     },
     registry: {
-      head: async () => {
-        await turn("HEAD asked");
-        const digest = digestOf(current);
-        await turn("HEAD answered");
-        return { digest, mediaType: "application/vnd.oci.image.index.v1+json" };
-      },
-      platforms: async () => [],
+      head: slow("HEAD", turn, registry.head),
+      get: slow("GET", turn, registry.get),
+      put: slow("PUT", turn, registry.put),
+      platforms: registry.platforms,
     },
+    history: { order: slow("order", turn, (...asked) => history.order(...asked)) },
     targets: [{ target: slowed(target, turn), mode: "act" }],
     follows: () => true,
-    policy: "tag",
+    rule: () => rule,
     verify: { timeoutMs: 600_000, stableForMs: 1_000 },
     maxParallel,
     configHash: "test",
@@ -130,12 +151,14 @@ export function world(options: WorldOptions = {}): World {
   return {
     clock,
     target,
+    registry,
     ledger,
     undelivered,
     deadLetters,
     tagged: () => current,
     push: (letter) => {
       current = letter;
+      registry.push(repository, tag, digestOf(letter));
     },
     instance,
     hear: (event, letter) => {
@@ -169,22 +192,23 @@ export function world(options: WorldOptions = {}): World {
   };
 }
 
-/** Each call waits for its turn before it reaches the target and before its answer comes back. */
+/** A call that waits for its turn before it reaches the other side and before its answer comes back. */
+function slow<A extends unknown[], R>(label: string, turn: Turn, act: (...args: A) => Promise<R>) {
+  return async (...args: A): Promise<R> => {
+    await turn(`${label} asked`);
+    const answer = await act(...args);
+    await turn(`${label} answered`);
+    return answer;
+  };
+}
+
 function slowed(target: ModelTarget, turn: Turn): ModelTarget {
-  const through =
-    <A extends unknown[], R>(label: string, act: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      await turn(`${label} asked`);
-      const answer = await act(...args);
-      await turn(`${label} answered`);
-      return answer;
-    };
   return {
     ...target,
-    list: through("list", target.list),
-    get: through("get", target.get),
-    look: through("look", target.look),
-    update: through("update", target.update),
+    list: slow("list", turn, target.list),
+    get: slow("get", turn, target.get),
+    look: slow("look", turn, target.look),
+    update: slow("update", turn, target.update),
   };
 }
 

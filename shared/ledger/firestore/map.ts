@@ -1,6 +1,12 @@
-import { repositoryOf } from "../../domain/push.ts";
 import { DocumentTooLargeError, LedgerDeniedError } from "../../errors.ts";
-import { type Collection, type Documents, maxDocumentBytes, type Stored, type Write } from "../ledger.ts";
+import {
+  type Collection,
+  type Documents,
+  imageOf,
+  maxDocumentBytes,
+  type Stored,
+  type Write,
+} from "../ledger.ts";
 import { type Fields, type Found, number, StoredFields, string, timeOf, type Value } from "./wire.ts";
 
 /**
@@ -28,6 +34,7 @@ export function fieldsOf(write: Write, writer: string): Fields {
 /** Fields by collection; each has an index or an exemption in `infra/firestore.indexes.json`. */
 export const fieldNames = {
   refs: ["id", "rev", "writer", "data"],
+  images: ["id", "rev", "writer", "data"],
   workloads: ["id", "rev", "writer", "data", "target", "state", "plannedMs", "dueMs"],
   rollouts: ["id", "rev", "writer", "data", "workload", "seq", "plannedMs"],
   events: ["id", "rev", "writer", "data", "repository", "tag", "heardMs", "expireAt"],
@@ -38,6 +45,7 @@ type Queried<C extends Collection> = Partial<Record<(typeof fieldNames)[C][numbe
 function queriedOf(write: Write): Fields {
   switch (write.collection) {
     case "refs":
+    case "images":
       return {};
     case "workloads": {
       const { target, open } = write.value;
@@ -57,10 +65,11 @@ function queriedOf(write: Write): Fields {
       } satisfies Queried<"rollouts">;
     }
     case "events": {
-      const { push, heardMs, expireMs } = write.value;
+      const { heardMs, expireMs } = write.value;
+      const image = imageOf(write.value);
       return {
-        ...(push === undefined ? {} : { repository: string(repositoryOf(push)) }),
-        ...(push?.tag === undefined ? {} : { tag: string(push.tag) }),
+        ...(image === undefined ? {} : { repository: string(image.repository) }),
+        ...(image?.tag === undefined ? {} : { tag: string(image.tag) }),
         heardMs: number(heardMs),
         expireAt: { timestampValue: timeOf(expireMs) },
       } satisfies Queried<"events">;
@@ -89,5 +98,5 @@ export function storedOf<C extends Collection>({ path, fields }: Found): Stored<
 
 /** When a document needs a marker, ms; workloads are found without one. */
 export function markedMs(collection: Collection, value: Documents[Collection]): number | undefined {
-  return (collection === "refs" || collection === "events") && "dueMs" in value ? value.dueMs : undefined;
+  return collection !== "workloads" && "dueMs" in value ? value.dueMs : undefined;
 }

@@ -21,11 +21,14 @@ export function markerOf(path: string): string {
   return `${path}${markerSuffix}`;
 }
 
+/** Collections whose documents are found through a marker when they are due. */
+const marked = ["refs", "images", "events"] as const;
+
 /** The document that a marker stands for; `undefined`: this is no marker. */
 export function markedBy(
   path: string,
-): { readonly collection: "refs" | "events"; readonly path: string } | undefined {
-  const collection = path.startsWith("refs/") ? "refs" : path.startsWith("events/") ? "events" : undefined;
+): { readonly collection: (typeof marked)[number]; readonly path: string } | undefined {
+  const collection = marked.find((each) => path.startsWith(`${each}/`));
   return collection === undefined || !path.endsWith(markerSuffix)
     ? undefined
     : { collection, path: path.slice(0, -markerSuffix.length) };

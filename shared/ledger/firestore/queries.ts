@@ -15,7 +15,7 @@ const up = (field: string) => ({ field, direction: "ascending" }) as const;
 const down = (field: string) => ({ field, direction: "descending" }) as const;
 
 export const queries = {
-  /** Workloads carry `dueMs` themselves; refs and events that are due have a marker in a collection of the same name. */
+  /** Workloads carry `dueMs` themselves; refs, images and events that are due have a marker in a collection of the same name. */
   due: {
     collection: "workloads",
     group: true,
@@ -33,6 +33,7 @@ export const queries = {
     where: [equal("target"), equal("state")],
     order: [up("plannedMs")],
   },
+  images: { collection: "images", where: [], order: [] },
   workloads: { collection: "workloads", where: [], order: [] },
   rollouts: { collection: "rollouts", where: [], order: [down("plannedMs"), down("seq")] },
   rolloutsOf: {

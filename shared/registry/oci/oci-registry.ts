@@ -203,9 +203,6 @@ export function ociRegistry(options: OciRegistryOptions): OciRegistry {
       if (!isTag(tag) || digestOf(manifest.bytes) !== manifest.digest) {
         throw new RegistryResponseError(`${what} was not sent: no tag, or bytes that are not the digest's`);
       }
-      // Registries with immutable tags refuse even a write that changes nothing.
-      const before = await readHead(repository, tag, until);
-      if (before?.digest === manifest.digest) return manifest.digest;
       const answer = await client.call({
         method: "PUT",
         url: manifestUrl(client, repository, tag),
@@ -222,9 +219,6 @@ export function ociRegistry(options: OciRegistryOptions): OciRegistry {
       if (stored !== undefined && stored !== manifest.digest) {
         throw nonsense(repository, what, "another digest than that of the bytes it was sent");
       }
-      const after = await readHead(repository, tag, until);
-      if (after === undefined) throw nonsense(repository, what, "success, and then knows no such tag");
-      return after.digest;
     },
 
     tags: async (repository) => allTags(clientFor(repository), pathOf(repository)),

@@ -1,0 +1,158 @@
+import type { Digest } from "../domain/reference.ts";
+import type { Built, Channel, Head, ImageDocument, Intent } from "../ledger/ledger.ts";
+import type { ChannelRule, ImageRule } from "./rules.ts";
+
+/** A channel of which nothing is known yet. */
+export const newChannel: Channel = { generation: 0, head: 0, planned: 0, unsettled: [] };
+
+/** What is to be brought to a channel, and under which head. */
+export interface Bringing {
+  readonly to: Built;
+  readonly head: number;
+}
+
+export type ChannelStep =
+  | { readonly kind: "rest" }
+  /** Somebody is writing to the registry for it: whoever ends that sees what is wanted then. */
+  | { readonly kind: "busy" }
+  | { readonly kind: "promote"; readonly bring: Bringing }
+  /** Look whether the tag still is where it was put. */
+  | { readonly kind: "check" };
+
+/** What has to be done about a channel now. */
+export function nextStep(
+  image: ImageDocument,
+  rule: ChannelRule,
+  nowMs: number,
+  isFree: (lease: Intent["lease"]) => boolean,
+): ChannelStep {
+  const channel = image.channels[rule.tag] ?? newChannel;
+  const { intent } = channel;
+  if (intent !== undefined && !isFree(intent.lease)) return { kind: "busy" };
+  const wanted = wantedOn(image, rule);
+  if (wanted !== undefined) return { kind: "promote", bring: wanted };
+  if (intent !== undefined) return { kind: "promote", bring: { to: intent.to, head: intent.head } };
+  if (channel.conflict !== undefined) return { kind: "rest" };
+  return channel.checkMs !== undefined && channel.checkMs <= nowMs ? { kind: "check" } : { kind: "rest" };
+}
+
+/** What a channel is to have and does not: the head, or what a person or the channel before it asked for. */
+export function wantedOn(image: ImageDocument, rule: ChannelRule): Bringing | undefined {
+  const channel = image.channels[rule.tag] ?? newChannel;
+  const { asked } = channel;
+  if (asked !== undefined) return { to: asked, head: image.head?.generation ?? 0 };
+  if (channel.conflict !== undefined || rule.byHand || rule.after !== undefined) return undefined;
+  const { head } = image;
+  return head === undefined || head.generation <= channel.head
+    ? undefined
+    : { to: builtOf(head), head: head.generation };
+}
+
+/** What a tag that was found somewhere means while an intent of ours is on record. */
+export function judgeFound(
+  channel: Channel,
+  intent: Intent,
+  found: Digest | undefined,
+): "write" | "done" | "conflict" {
+  if (found === intent.to.digest) return "done";
+  const isFirst = channel.promoted === undefined;
+  const isOurs = found === intent.from || (found !== undefined && channel.unsettled.includes(found));
+  return isFirst || isOurs ? "write" : "conflict";
+}
+
+/** The channel with a new intent on record. That of somebody who died is not forgotten: its write may still arrive. */
+export function withIntent(channel: Channel, bring: Bringing, lease: Intent["lease"]): Channel {
+  const { intent: dead, promoted, conflict, ...rest } = channel;
+  const late = dead === undefined || dead.to.digest === bring.to.digest ? [] : [dead.to.digest];
+  const from = conflict === undefined ? promoted?.digest : conflict.found;
+  return {
+    ...rest,
+    ...(promoted === undefined ? {} : { promoted }),
+    ...(conflict === undefined ? {} : { conflict }),
+    unsettled: [...new Set([...channel.unsettled, ...late])],
+    intent: { ...bring, ...(from === undefined ? {} : { from }), lease },
+  };
+}
+
+/** The channel after its tag was seen, or written, where the intent wanted it. */
+export function withResult(channel: Channel, intent: Intent, nowMs: number, checkMs: number): Channel {
+  const { intent: _intent, conflict: _conflict, trouble: _trouble, asked, soak: _soak, ...rest } = channel;
+  const isNew = channel.promoted?.digest !== intent.to.digest;
+  return {
+    ...rest,
+    ...(asked === undefined || asked.digest === intent.to.digest ? {} : { asked }),
+    promoted: intent.to,
+    promotedMs: nowMs,
+    generation: channel.generation + (isNew ? 1 : 0),
+    head: Math.max(channel.head, intent.head),
+    checkMs,
+  };
+}
+
+/** The channel that somebody else moved: left as it is until a person decides. */
+export function withConflict(channel: Channel, found: Digest | undefined, nowMs: number): Channel {
+  const { intent: _intent, checkMs: _checkMs, asked: _asked, ...rest } = channel;
+  return { ...rest, conflict: { ...(found === undefined ? {} : { found }), sinceMs: nowMs } };
+}
+
+/** What cannot be done now is tried again after these, ms; the last one repeats. */
+const troublePausesMs = [10_000, 60_000, 300_000, 900_000] as const;
+/** When the sweep takes up what nobody has carried on, ms. */
+const carriedOnMs = 30_000;
+/** How often a channel is looked at that has to prove a digest for the next one, ms. */
+const proofMs = 30_000;
+
+/**
+ * When an image wants attention next, ms; `undefined`: nothing is left to do.
+ * @param graceMs how long after its lease a promotion may be taken over
+ */
+export function imageDueMs(
+  image: ImageDocument,
+  rule: ImageRule,
+  nowMs: number,
+  graceMs: number,
+): number | undefined {
+  const times: number[] = [];
+  if ((image.head?.generation ?? 0) > image.planned) times.push(nowMs + carriedOnMs);
+  for (const each of rule.channels) {
+    const channel = image.channels[each.tag] ?? newChannel;
+    const { intent, trouble, checkMs } = channel;
+    const pauseMs =
+      trouble === undefined
+        ? carriedOnMs
+        : (troublePausesMs[trouble.times - 1] ?? troublePausesMs[troublePausesMs.length - 1] ?? carriedOnMs);
+    if (intent !== undefined)
+      times.push(Math.max(intent.lease.untilMs + graceMs, trouble === undefined ? 0 : nowMs + pauseMs));
+    else if (wantedOn(image, each) !== undefined) times.push(nowMs + pauseMs);
+    if (channel.generation > channel.planned) times.push(nowMs + carriedOnMs);
+    if (checkMs !== undefined && channel.conflict === undefined) times.push(checkMs);
+    const proof = proofDueMs(image, each, nowMs);
+    if (proof !== undefined) times.push(proof);
+  }
+  return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/** What the channel before another one has proven, or has still to prove. */
+export function proving(image: ImageDocument, rule: ChannelRule): Built | undefined {
+  if (rule.after === undefined || rule.byHand) return undefined;
+  const channel = image.channels[rule.tag] ?? newChannel;
+  const before = image.channels[rule.after];
+  const candidate = before?.promoted;
+  if (candidate === undefined || channel.conflict !== undefined || channel.asked !== undefined)
+    return undefined;
+  if (before?.conflict !== undefined || before?.intent !== undefined) return undefined;
+  return candidate.digest === channel.promoted?.digest ? undefined : candidate;
+}
+
+function proofDueMs(image: ImageDocument, rule: ChannelRule, nowMs: number): number | undefined {
+  const candidate = proving(image, rule);
+  if (candidate === undefined) return undefined;
+  const soak = image.channels[rule.tag]?.soak;
+  if (soak?.digest !== candidate.digest) return nowMs + proofMs;
+  if (soak.stopped !== undefined) return undefined;
+  return soak.sinceMs === undefined ? nowMs + proofMs : Math.max(nowMs, soak.sinceMs + rule.soakMs);
+}
+
+function builtOf({ commit, tag, digest, event }: Head): Built {
+  return { commit, tag, digest, event };
+}

@@ -1,0 +1,221 @@
+import { type BuildDecision, decideBuild } from "../decide/order.ts";
+import type { ImageBuild } from "../domain/build.ts";
+import { type Commit, isCommit } from "../domain/commit.ts";
+import type { Digest } from "../domain/reference.ts";
+import { HistoryDeniedError, HistoryUnavailableError, messageOf, retryAfterOf } from "../errors.ts";
+import type { Built, EventDocument, ImageDocument, Stored } from "../ledger/ledger.ts";
+import { advanceImage } from "./advance-image.ts";
+import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
+import { claimEvent, eventKeptMs } from "./event.ts";
+import { loadImage, saveImage } from "./image.ts";
+import { registryReason } from "./observe.ts";
+import { record } from "./record.ts";
+
+/** CI built an image, or a registry reports a tag that is a commit. */
+export interface BuildHeard {
+  readonly event: string;
+  readonly heardMs: number;
+  readonly build: ImageBuild;
+}
+
+const maxBuilds = 100;
+/** A registry or git host that may only be behind is asked again after these, ms. */
+const lagLooksMs = [10_000, 60_000, 300_000, 300_000] as const;
+/** Something could not be asked: again after these, ms; the last one repeats until `giveUpMs`. */
+const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
+const giveUpMs = 24 * 3_600_000;
+const maxRaces = 20;
+
+/** What one look at a build came to. */
+interface Pass {
+  readonly outcome: string;
+  readonly detail?: string;
+  readonly digest?: Digest;
+  /** How long to wait before the next look, ms; absent: the event is done. */
+  readonly pauseMs?: number;
+  /** The image with the build in it, on top of the one that was read. */
+  readonly image?: { readonly before: Stored<"images">; readonly value: ImageDocument };
+}
+
+/**
+ * A build of an image whose commits have an order: what does the registry hold under its tag, is its commit newer than
+ * the newest accepted one, and then everything that follows from that. Safe to repeat at any point.
+ * @param stored the event, where it is on record already
+ * @throws LedgerUnavailableError (retryable) only; everything else ends as a verdict or as `waiting`
+ */
+export async function handleBuild(
+  deps: FlowDeps,
+  heard: BuildHeard,
+  budget: Budget,
+  stored?: Stored<"events">,
+): Promise<void> {
+  let rev = stored?.rev ?? 0;
+  for (let looks = stored?.value.looks ?? 0; ; looks++) {
+    const written = await look(deps, heard, looks, rev);
+    if (written === undefined) return;
+    if (written.value.dueMs === undefined) break;
+    const waitMs = written.value.dueMs - (await deps.ledger.clock());
+    if (waitMs >= leftMs(budget, deps.clock)) return;
+    await deps.clock.sleep(Math.max(0, waitMs), budget.stopping);
+    if (leftMs(budget, deps.clock) === 0) return;
+    const claimed = await claimEvent(deps, heard.event, written.value, written.rev);
+    if (claimed === undefined) return;
+    rev = claimed;
+  }
+  await advanceImage(deps, heard.build.image, budget);
+}
+
+/** Looks, and puts on record what came of it, image and event together; an answer that lost a race is thrown away. */
+async function look(
+  deps: FlowDeps,
+  heard: BuildHeard,
+  looks: number,
+  firstRev: number,
+): Promise<Stored<"events"> | undefined> {
+  let rev = firstRev;
+  for (let race = 0; race < maxRaces; race++) {
+    const pass = await decide(deps, heard, looks);
+    const value = await eventOf(deps, heard, pass, looks);
+    const write = { collection: "events", id: heard.event, expect: rev, value } as const;
+    const written =
+      pass.image === undefined
+        ? (await record(deps, "event.record", [write])) === "written"
+        : (await saveImage(deps, "image.record", pass.image.before, pass.image.value, [write])) !== undefined;
+    if (written) {
+      tell(deps, heard, pass);
+      return { id: heard.event, rev: rev + 1, writer: "", value };
+    }
+    const now = await deps.ledger.get("events", heard.event);
+    // Another delivery of the same message: the image is carried on by whoever of us comes last.
+    if (now?.value.state === "done") return now;
+    rev = now?.rev ?? 0;
+  }
+  return undefined;
+}
+
+async function decide(deps: FlowDeps, { event, build, heardMs }: BuildHeard, looks: number): Promise<Pass> {
+  const { image: repository, tag } = build;
+  const rule = deps.rule(repository);
+  if (!deps.follows(repository)) {
+    return { outcome: "not-followed", detail: `${repository} is not matched by \`follow\`` };
+  }
+  if (rule.ignores(tag)) return { outcome: "ignored-tag", detail: `\`ignoreTags\` matches ${tag}` };
+  if (build.dirty === true || tag.endsWith("-dirty")) {
+    return { outcome: "dirty", detail: "it was built from changes that are in no commit" };
+  }
+  const commit = build.commit ?? tag;
+  if (rule.git === undefined || !isCommit(commit)) {
+    return { outcome: "no-commit", detail: `neither \`commit\` nor the tag ${tag} is a full commit id` };
+  }
+  const waitedMs = (await deps.ledger.clock()) - heardMs;
+  const again = (pauses: readonly number[], leastMs = 0) => {
+    const pauseMs = waitedMs > giveUpMs ? undefined : pauses[Math.min(looks, pauses.length - 1)];
+    return pauseMs === undefined ? {} : { pauseMs: Math.max(pauseMs, leastMs) };
+  };
+  const before = await loadImage(deps, repository);
+  try {
+    const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, tag));
+    if (found === undefined) {
+      const pause = looks < lagLooksMs.length ? again(lagLooksMs) : {};
+      return { outcome: "missing", detail: `${repository}:${tag} is not in the registry`, ...pause };
+    }
+    const { digest } = found;
+    const { head } = before.value;
+    if (build.digest !== undefined && build.digest !== digest && digest === head?.digest && looks < 2) {
+      return {
+        outcome: "unchanged",
+        detail: `the registry does not show ${build.digest} yet`,
+        ...again(lagLooksMs),
+      };
+    }
+    const git = rule.git;
+    const order = await deps.recorder.step("history.order", () =>
+      deps.history.order(git, head?.commit, commit),
+    );
+    const facts = { order, branch: git.branch, head, commit, digest, rebuilds: git.rebuilds };
+    const built = { commit, tag, digest, event };
+    return accept(
+      before,
+      built,
+      decideBuild(facts),
+      heardMs,
+      looks < lagLooksMs.length ? again(lagLooksMs) : {},
+    );
+  } catch (error) {
+    const outcome =
+      registryReason(error) ??
+      (error instanceof HistoryDeniedError
+        ? "history-denied"
+        : error instanceof HistoryUnavailableError
+          ? "history-unavailable"
+          : undefined);
+    if (outcome === undefined) throw error;
+    return { outcome, detail: messageOf(error), ...again(troubleLooksMs, retryAfterOf(error)) };
+  }
+}
+
+/** @param later the pause before the next look, where only waiting can help */
+function accept(
+  before: Stored<"images">,
+  built: Built & { readonly commit: Commit },
+  decision: BuildDecision,
+  nowMs: number,
+  later: { readonly pauseMs?: number },
+): Pass {
+  const { value } = before;
+  const { digest } = built;
+  const isKnown = value.builds.some((each) => each.digest === digest && each.commit === built.commit);
+  const builds = isKnown ? value.builds : [built, ...value.builds].slice(0, maxBuilds);
+  const image = { before, value: { ...value, builds } };
+  switch (decision.kind) {
+    case "head":
+    case "rebuild": {
+      const head = { ...built, generation: (value.head?.generation ?? 0) + 1, acceptedMs: nowMs };
+      return { outcome: decision.kind, digest, image: { before, value: { ...image.value, head } } };
+    }
+    case "current":
+      return { outcome: "current", digest, ...(isKnown ? {} : { image }) };
+    case "superseded":
+      return { outcome: "superseded", detail: decision.detail, digest, ...(isKnown ? {} : { image }) };
+    case "held-back":
+      return { outcome: "held-back", detail: `${decision.reason}: ${decision.detail}`, digest };
+    case "not-yet":
+      return later.pauseMs === undefined
+        ? { outcome: "held-back", detail: `unknown-commit: ${decision.detail}`, digest }
+        : { outcome: "unknown-commit", detail: decision.detail, digest, ...later };
+    default:
+      return decision satisfies never;
+  }
+}
+
+async function eventOf(
+  deps: FlowDeps,
+  { build, heardMs }: BuildHeard,
+  { outcome, detail, digest, pauseMs }: Pass,
+  looks: number,
+): Promise<EventDocument> {
+  const nowMs = await deps.ledger.clock();
+  return {
+    state: pauseMs === undefined ? "done" : "waiting",
+    build,
+    heardMs,
+    outcome,
+    ...(detail === undefined ? {} : { detail }),
+    ...(digest === undefined ? {} : { digest, observedMs: nowMs }),
+    verdicts: [],
+    more: 0,
+    looks,
+    ...(pauseMs === undefined ? {} : { dueMs: nowMs + pauseMs }),
+    expireMs: heardMs + eventKeptMs,
+  };
+}
+
+/** Outcomes that a person has to know of, because nothing will happen by itself any more. */
+const alarming = new Set(["held-back", "missing", "no-commit"]);
+
+function tell(deps: FlowDeps, { event, build }: BuildHeard, { outcome, detail, pauseMs }: Pass): void {
+  const why = detail === undefined ? "" : `: ${detail}`;
+  const next = pauseMs === undefined ? "" : `; looking again in ${Math.round(pauseMs / 1000)} s`;
+  const severity = pauseMs !== undefined ? "warning" : alarming.has(outcome) ? "alert" : "info";
+  deps.log.write(severity, `build ${build.image}:${build.tag} ${outcome}${why}${next}`, { event, outcome });
+}

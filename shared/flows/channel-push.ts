@@ -1,0 +1,108 @@
+import type { PushMessage } from "../bus/bus.ts";
+import { newChannel } from "../decide/promotion.ts";
+import { repositoryOf } from "../domain/push.ts";
+import type { Repository } from "../domain/reference.ts";
+import type { Channel, EventDocument, Stored } from "../ledger/ledger.ts";
+import { advanceImage } from "./advance-image.ts";
+import type { Budget, FlowDeps } from "./deps.ts";
+import { eventKeptMs, saveEvent } from "./event.ts";
+import { loadImage, saveImage } from "./image.ts";
+import { leaseMs } from "./lease.ts";
+import { promote } from "./promote.ts";
+
+/** A registry may report a push before its tag has moved: look again after these, ms. */
+const lagLooksMs = [1_000, 10_000, 60_000] as const;
+const maxRaces = 20;
+
+interface Pass {
+  readonly outcome: "not-followed" | "not-promoted" | "own-promotion" | "conflict" | "unchanged";
+  readonly detail?: string;
+  readonly pauseMs?: number;
+}
+
+/**
+ * A registry reports a push of a tag that Landfall owns. Our own comes back like that; anybody else's is a conflict.
+ * What workloads on it want does not change by it.
+ */
+export async function handleChannelPush(
+  deps: FlowDeps,
+  message: PushMessage,
+  budget: Budget,
+  stored?: Stored<"events">,
+): Promise<void> {
+  const looks = stored?.value.looks ?? 0;
+  const pass = await look(deps, message, looks);
+  const nowMs = await deps.ledger.clock();
+  const { outcome, detail, pauseMs } = pass;
+  const event: EventDocument = {
+    state: pauseMs === undefined ? "done" : "waiting",
+    push: message.push,
+    heardMs: message.heardMs,
+    outcome,
+    ...(detail === undefined ? {} : { detail }),
+    verdicts: [],
+    more: 0,
+    looks,
+    ...(pauseMs === undefined ? {} : { dueMs: nowMs + pauseMs }),
+    expireMs: message.heardMs + eventKeptMs,
+  };
+  await saveEvent(deps, message.event, event, stored?.rev ?? 0);
+  if (outcome !== "not-followed" && outcome !== "not-promoted") {
+    await advanceImage(deps, repositoryOf(message.push), budget);
+  }
+}
+
+async function look(deps: FlowDeps, { push }: PushMessage, looks: number): Promise<Pass> {
+  const repository = repositoryOf(push);
+  const { tag = "", digest } = push;
+  if (!deps.follows(repository)) {
+    return { outcome: "not-followed", detail: `${repository} is not matched by \`follow\`` };
+  }
+  const channel = await channelOf(deps, repository, tag);
+  if (channel.promoted === undefined && channel.intent === undefined) {
+    return {
+      outcome: "not-promoted",
+      detail: "Landfall has promoted nothing to it yet, and left it as it is",
+    };
+  }
+  if (digest !== undefined && [channel.promoted?.digest, channel.intent?.to.digest].includes(digest)) {
+    return { outcome: "own-promotion" };
+  }
+  const seen = await checked(deps, repository, tag, digest === undefined);
+  if (seen.conflict !== undefined) {
+    return { outcome: "conflict", detail: `somebody else moved it to ${seen.conflict.found ?? "nowhere"}` };
+  }
+  const pauseMs = digest === undefined ? undefined : lagLooksMs[looks];
+  if (pauseMs === undefined) return { outcome: "own-promotion" };
+  return { outcome: "unchanged", detail: `the registry does not show ${digest} there yet`, pauseMs };
+}
+
+/** The channel after its tag was looked at; where a report names no digest, it is enough that somebody looks soon. */
+async function checked(
+  deps: FlowDeps,
+  repository: Repository,
+  tag: string,
+  isVague: boolean,
+): Promise<Channel> {
+  for (let race = 0; race < maxRaces; race++) {
+    const stored = await loadImage(deps, repository);
+    const channel = stored.value.channels[tag] ?? newChannel;
+    if (channel.conflict !== undefined) return channel;
+    const nowMs = await deps.ledger.clock();
+    const latestMs = isVague ? nowMs + leaseMs : nowMs;
+    const checkMs = Math.min(channel.checkMs ?? latestMs, latestMs);
+    if (checkMs === channel.checkMs && isVague) return channel;
+    const channels = { ...stored.value.channels, [tag]: { ...channel, checkMs } };
+    const saved = await saveImage(deps, "image.check", stored, { ...stored.value, channels });
+    if (saved === undefined) continue;
+    if (isVague) return channel;
+    const rule = deps.rule(repository).channels.find((each) => each.tag === tag);
+    if (rule !== undefined) await promote(deps, repository, rule);
+    return channelOf(deps, repository, tag);
+  }
+  return channelOf(deps, repository, tag);
+}
+
+async function channelOf(deps: FlowDeps, repository: Repository, tag: string): Promise<Channel> {
+  return (await loadImage(deps, repository)).value.channels[tag] ?? newChannel;
+}

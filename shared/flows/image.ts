@@ -1,0 +1,38 @@
+import { imageDueMs } from "../decide/promotion.ts";
+import type { Repository } from "../domain/reference.ts";
+import type { ImageDocument, Stored, Write } from "../ledger/ledger.ts";
+import type { FlowDeps } from "./deps.ts";
+import { graceMs } from "./lease.ts";
+import { record } from "./record.ts";
+import type { FaultPoint } from "./recorder.ts";
+
+/** An image as the ledger has it; one that it does not have yet is empty, at revision 0. */
+export async function loadImage(deps: FlowDeps, repository: Repository): Promise<Stored<"images">> {
+  const stored = await deps.ledger.get("images", repository);
+  return stored ?? { id: repository, rev: 0, writer: "", value: newImage(repository) };
+}
+
+/**
+ * Puts an image on record, with the time at which the sweep has to look at it.
+ * @param more written in the same batch
+ * @returns the document as it is now; `undefined`: somebody else was faster, read and decide anew
+ */
+export async function saveImage(
+  deps: FlowDeps,
+  point: FaultPoint,
+  before: Stored<"images">,
+  value: ImageDocument,
+  more: readonly Write[] = [],
+): Promise<Stored<"images"> | undefined> {
+  const nowMs = await deps.ledger.clock();
+  const { dueMs: _, ...rest } = value;
+  const dueMs = imageDueMs(rest, deps.rule(value.repository), nowMs, graceMs);
+  const next: ImageDocument = { ...rest, ...(dueMs === undefined ? {} : { dueMs }) };
+  const write = { collection: "images", id: before.id, expect: before.rev, value: next } as const;
+  if ((await record(deps, point, [write, ...more])) === "conflict") return undefined;
+  return { ...before, rev: before.rev + 1, value: next };
+}
+
+function newImage(repository: Repository): ImageDocument {
+  return { repository, planned: 0, channels: {}, builds: [] };
+}

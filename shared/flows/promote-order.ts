@@ -1,0 +1,125 @@
+import type { PromoteMessage } from "../bus/bus.ts";
+import { newChannel } from "../decide/promotion.ts";
+import type { ChannelRule } from "../decide/rules.ts";
+import type { Built, Channel, EventDocument, ImageDocument } from "../ledger/ledger.ts";
+import { advanceImage } from "./advance-image.ts";
+import type { Budget, FlowDeps } from "./deps.ts";
+import { eventKeptMs } from "./event.ts";
+import { loadImage, saveImage } from "./image.ts";
+import { record } from "./record.ts";
+
+const maxRaces = 20;
+
+/** What a person's order comes to: the channel as it is to be from now on, or why it cannot be done. */
+type Ordered =
+  | { readonly kind: "ordered"; readonly channel: Channel }
+  | { readonly kind: "refused"; readonly detail: string };
+
+/** A person decides about a channel: moves it, or says what becomes of one that somebody else moved. */
+export async function handlePromote(deps: FlowDeps, message: PromoteMessage, budget: Budget): Promise<void> {
+  for (let race = 0; race < maxRaces; race++) {
+    const known = await deps.ledger.get("events", message.event);
+    if (known?.value.state === "done") break;
+    const before = await loadImage(deps, message.image);
+    const rule = deps.rule(message.image).channels.find(({ tag }) => tag === message.channel);
+    const nowMs = await deps.ledger.clock();
+    const ordered: Ordered = !deps.follows(message.image)
+      ? { kind: "refused", detail: `${message.image} is not matched by \`follow\`` }
+      : rule === undefined
+        ? {
+            kind: "refused",
+            detail: `the configuration has no channel ${message.channel} of ${message.image}`,
+          }
+        : order(before.value, rule, message, nowMs);
+    const value = eventOf(message, ordered);
+    const write = { collection: "events", id: message.event, expect: known?.rev ?? 0, value } as const;
+    if (ordered.kind === "refused") {
+      deps.log.write("warning", `${message.image}:${message.channel}: ${ordered.detail}`, {
+        event: message.event,
+      });
+      if ((await record(deps, "event.record", [write])) === "written") return;
+      continue;
+    }
+    const channels = { ...before.value.channels, [message.channel]: ordered.channel };
+    const image = { ...before.value, channels };
+    if ((await saveImage(deps, "image.record", before, image, [write])) !== undefined) break;
+  }
+  await advanceImage(deps, message.image, budget);
+}
+
+function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage, nowMs: number): Ordered {
+  const channel = image.channels[rule.tag] ?? newChannel;
+  const asking = { event: message.event, by: message.by };
+  switch (message.how) {
+    case "move": {
+      if (channel.conflict !== undefined) {
+        return refused("somebody else moved it: first say `--adopt` or `--restore`");
+      }
+      const source = rule.after === undefined ? image.head : image.channels[rule.after]?.promoted;
+      if (source === undefined) return refused(`there is nothing to move it to: no build is accepted yet`);
+      return { kind: "ordered", channel: { ...channel, asked: { ...builtOf(source), ...asking } } };
+    }
+    case "restore":
+      if (channel.conflict === undefined) return refused("nobody else moved it");
+      if (channel.promoted === undefined)
+        return refused("Landfall has never moved it, so there is nothing to restore");
+      return { kind: "ordered", channel: { ...channel, asked: { ...channel.promoted, ...asking } } };
+    case "adopt":
+      return adopt(image, rule, channel, asking, nowMs);
+    default:
+      return message.how satisfies never;
+  }
+}
+
+/** From now on it is as if we had put there what was found: only a newer head moves it on. */
+function adopt(
+  image: ImageDocument,
+  rule: ChannelRule,
+  channel: Channel,
+  asking: Pick<Built, "event" | "by">,
+  nowMs: number,
+): Ordered {
+  const { conflict, ...rest } = channel;
+  if (conflict === undefined) return refused("nobody else moved it");
+  const { found } = conflict;
+  if (found === undefined)
+    return refused("the tag was deleted, so there is nothing to adopt: say `--restore`");
+  const known = image.builds.find(({ digest }) => digest === found);
+  const promoted: Built = {
+    ...(known === undefined ? { tag: rule.tag } : builtOf(known)),
+    digest: found,
+    ...asking,
+  };
+  const adopted: Channel = {
+    ...rest,
+    promoted,
+    promotedMs: nowMs,
+    generation: channel.generation + 1,
+    head: image.head?.generation ?? 0,
+    unsettled: [],
+  };
+  return { kind: "ordered", channel: adopted };
+}
+
+function builtOf({ commit, tag, digest, event }: Built): Built {
+  return { ...(commit === undefined ? {} : { commit }), tag, digest, event };
+}
+
+function refused(detail: string): Ordered {
+  return { kind: "refused", detail };
+}
+
+function eventOf(message: PromoteMessage, ordered: Ordered): EventDocument {
+  const { image, channel, how, by } = message;
+  return {
+    state: "done",
+    promote: { image, channel, how, by },
+    heardMs: message.heardMs,
+    outcome: ordered.kind,
+    ...(ordered.kind === "refused" ? { detail: ordered.detail } : {}),
+    verdicts: [],
+    more: 0,
+    looks: 0,
+    expireMs: message.heardMs + eventKeptMs,
+  };
+}

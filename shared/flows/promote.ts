@@ -1,0 +1,216 @@
+import {
+  type Bringing,
+  judgeFound,
+  newChannel,
+  nextStep,
+  withConflict,
+  withIntent,
+  withResult,
+} from "../decide/promotion.ts";
+import type { ChannelRule } from "../decide/rules.ts";
+import { type Digest, printReference, type Repository } from "../domain/reference.ts";
+import { messageOf, RegistryResponseError } from "../errors.ts";
+import type { Channel, Stored } from "../ledger/ledger.ts";
+import type { FlowDeps } from "./deps.ts";
+import { loadImage, saveImage } from "./image.ts";
+import { graceMs, holds, isFree, leaseMs, letEnd, newLease } from "./lease.ts";
+import { registryReason } from "./observe.ts";
+import type { FaultPoint } from "./recorder.ts";
+
+const maxRounds = 20;
+
+/** What is promoted, of which image, on which channel. */
+interface Place {
+  readonly repository: Repository;
+  readonly rule: ChannelRule;
+}
+
+/**
+ * Brings a channel's tag to where it is to be: the intent first, then the manifest's own bytes under the tag, then the
+ * result. Safe to call from anywhere at any time; returns when there is nothing to do, or nothing that can be done now.
+ */
+export async function promote(deps: FlowDeps, repository: Repository, rule: ChannelRule): Promise<void> {
+  const place = { repository, rule };
+  for (let round = 0; round < maxRounds; round++) {
+    const stored = await loadImage(deps, repository);
+    const nowMs = await deps.ledger.clock();
+    const step = nextStep(stored.value, rule, nowMs, (lease) => isFree(deps, lease, false, nowMs));
+    switch (step.kind) {
+      case "rest":
+      case "busy":
+        return;
+      case "check":
+        if ((await check(deps, place, stored)) === "stop") return;
+        break;
+      case "promote":
+        if ((await bring(deps, place, stored, step.bring)) === "stop") return;
+        break;
+      default:
+        return step satisfies never;
+    }
+  }
+}
+
+/** Whether to look at the image again, or to leave it to the sweep or to a person. */
+type Next = "again" | "stop";
+
+async function bring(
+  deps: FlowDeps,
+  place: Place,
+  before: Stored<"images">,
+  bringing: Bringing,
+): Promise<Next> {
+  const { repository, rule } = place;
+  const lease = newLease(deps, await deps.ledger.clock());
+  const intended = withIntent(channelOf(before, rule), bringing, lease);
+  const stored = await saveChannel(deps, "image.intent", place, before, intended);
+  const { intent } = intended;
+  if (stored === undefined || intent === undefined) return "again";
+  const { to } = intent;
+  let isSent = false;
+  try {
+    const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag));
+    const verdict = judgeFound(intended, intent, found?.digest);
+    if (verdict === "conflict") return conflict(deps, place, stored, lease.holder, found?.digest);
+    if (verdict === "write") {
+      const manifest = await deps.recorder.step("registry.get", () =>
+        deps.registry.get(repository, to.digest),
+      );
+      if (manifest === undefined) throw new RegistryResponseError(`${repository}@${to.digest} is gone`);
+      if (!holds(deps, lease)) return "stop";
+      isSent = true;
+      await deps.recorder.step("registry.put", () => deps.registry.put(repository, rule.tag, manifest));
+    }
+  } catch (error) {
+    const reason = registryReason(error);
+    if (reason === undefined) throw error;
+    return trouble(deps, place, stored, lease.holder, { reason, detail: messageOf(error) }, isSent);
+  }
+  const next = await settle(deps, place, stored, lease.holder, (channel, nowMs) => ({
+    point: "image.result",
+    channel: withResult(channel, channel.intent ?? intent, nowMs, nowMs + leaseMs + graceMs),
+  }));
+  const image = printReference({ repository, tag: rule.tag });
+  deps.log.write("notice", `${image} is ${to.tag} now${to.by === undefined ? "" : `, for ${to.by}`}`, {
+    digest: to.digest,
+    event: to.event,
+  });
+  return next;
+}
+
+/** The tag once more, some time after it was written: a write that came late is put right, a foreign one is told. */
+async function check(deps: FlowDeps, place: Place, stored: Stored<"images">): Promise<Next> {
+  const { repository, rule } = place;
+  const channel = channelOf(stored, rule);
+  let found: Digest | undefined;
+  try {
+    found = (await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag)))
+      ?.digest;
+  } catch (error) {
+    const reason = registryReason(error);
+    if (reason === undefined) throw error;
+    const checkMs = (await deps.ledger.clock()) + leaseMs;
+    await saveChannel(deps, "image.check", place, stored, { ...channel, checkMs });
+    return "stop";
+  }
+  const { checkMs: _, ...rest } = channel;
+  const { promoted } = channel;
+  if (promoted === undefined || found === promoted.digest) {
+    await saveChannel(deps, "image.check", place, stored, { ...rest, unsettled: [] });
+    return "again";
+  }
+  if (found !== undefined && channel.unsettled.includes(found)) {
+    deps.log.write("warning", `${repository}:${rule.tag} was moved back by a late write of ours`, {
+      digest: found,
+    });
+    await saveChannel(deps, "image.check", place, stored, { ...rest, asked: promoted });
+    return "again";
+  }
+  const nowMs = await deps.ledger.clock();
+  const left = await saveChannel(deps, "image.conflict", place, stored, withConflict(channel, found, nowMs));
+  if (left !== undefined) alert(deps, place, found);
+  return "again";
+}
+
+async function conflict(
+  deps: FlowDeps,
+  place: Place,
+  stored: Stored<"images">,
+  holder: string,
+  found: Digest | undefined,
+): Promise<Next> {
+  await settle(deps, place, stored, holder, (channel, nowMs) => ({
+    point: "image.conflict",
+    channel: withConflict(channel, found, nowMs),
+  }));
+  alert(deps, place, found);
+  return "stop";
+}
+
+function alert(deps: FlowDeps, { repository, rule }: Place, found: Digest | undefined): void {
+  const where = found === undefined ? "was deleted" : `was moved to ${found}`;
+  deps.log.write(
+    "alert",
+    `${repository}:${rule.tag} ${where} by somebody else: left as it is; \`landfall promote ${repository} ${rule.tag} --adopt\` takes it over, \`--restore\` puts it back`,
+    { outcome: "conflict" },
+  );
+}
+
+/** @param isSent the registry may have taken the write all the same: the intent stays until somebody has looked */
+async function trouble(
+  deps: FlowDeps,
+  place: Place,
+  stored: Stored<"images">,
+  holder: string,
+  what: { readonly reason: string; readonly detail: string },
+  isSent: boolean,
+): Promise<Next> {
+  const { repository, rule } = place;
+  deps.log.write("warning", `${repository}:${rule.tag} is not promoted yet: ${what.detail}`, {
+    outcome: what.reason,
+  });
+  if (!isSent) letEnd(deps, holder);
+  await settle(deps, place, stored, holder, (channel, nowMs) => {
+    const { intent } = channel;
+    const times = (channel.trouble?.times ?? 0) + 1;
+    // An earlier holder's write may still arrive: what it was to bring stays known.
+    const freed =
+      intent === undefined || isSent
+        ? {}
+        : { intent: { ...intent, lease: { holder, untilMs: nowMs - graceMs } } };
+    return { point: "image.trouble", channel: { ...channel, ...freed, trouble: { ...what, times } } };
+  });
+  return "stop";
+}
+
+/** Ends what an intent began, whatever else of the image was written meanwhile. */
+async function settle(
+  deps: FlowDeps,
+  place: Place,
+  first: Stored<"images">,
+  holder: string,
+  end: (channel: Channel, nowMs: number) => { readonly point: FaultPoint; readonly channel: Channel },
+): Promise<Next> {
+  for (let stored = first; ; stored = await loadImage(deps, place.repository)) {
+    const channel = channelOf(stored, place.rule);
+    // Somebody took it over: what we did is for them to see.
+    if (channel.intent?.lease.holder !== holder) return "again";
+    const next = end(channel, await deps.ledger.clock());
+    if ((await saveChannel(deps, next.point, place, stored, next.channel)) !== undefined) return "again";
+  }
+}
+
+function channelOf(stored: Stored<"images">, rule: ChannelRule): Channel {
+  return stored.value.channels[rule.tag] ?? newChannel;
+}
+
+function saveChannel(
+  deps: FlowDeps,
+  point: FaultPoint,
+  { rule }: Place,
+  stored: Stored<"images">,
+  channel: Channel,
+): Promise<Stored<"images"> | undefined> {
+  const channels = { ...stored.value.channels, [rule.tag]: channel };
+  return saveImage(deps, point, stored, { ...stored.value, channels });
+}
