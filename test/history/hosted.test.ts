@@ -1,9 +1,12 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
 import { systemClock } from "../../shared/clock.ts";
 import { githubHost } from "../../shared/history/github.ts";
 import { gitilesHost } from "../../shared/history/gitiles.ts";
 import { httpClient } from "../../shared/http.ts";
 import { historyContract } from "../contracts/history.ts";
-import { memoryGraph } from "../doubles/commit-graph.ts";
+import { type Graph, historyOf, relationIn } from "../contracts/history-graphs.ts";
+import { type CommitGraph, memoryGraph } from "../doubles/commit-graph.ts";
 import { githubServer } from "../doubles/github-server.ts";
 import { gitilesServer } from "../doubles/gitiles-server.ts";
 import { skippingClock } from "../doubles/skipping-clock.ts";
@@ -41,3 +44,66 @@ historyContract(
   },
   { knowsUnreachable: false },
 );
+
+/** Any graph whose commits' parents come before them, with dates in no order, all of it on one branch or two. */
+const anyGraph: fc.Arbitrary<Graph> = fc
+  .array(fc.record({ parents: fc.array(fc.nat(), { maxLength: 3 }), atS: fc.integer({ min: 1, max: 9 }) }), {
+    minLength: 1,
+    maxLength: 8,
+  })
+  .map((drawn) => {
+    const commits = drawn.map(({ parents, atS }, index) => ({
+      name: `c${index}`,
+      parents: index === 0 ? [] : [...new Set(parents.map((parent) => `c${parent % index}`))],
+      atS,
+    }));
+    const heads = commits.filter(({ name }) => !commits.some(({ parents }) => parents.includes(name)));
+    const branches = heads.map(({ name }, index) => [index === 0 ? "main" : `side-${index}`, name] as const);
+    return { name: "any", commits, branches: Object.fromEntries(branches) };
+  });
+
+describe("any graph, with dates in any order,", () => {
+  const kinds = [
+    {
+      kind: "github",
+      serve: async (graph: CommitGraph) => {
+        const server = await githubServer();
+        server.add("acme/any", graph);
+        const host = githubHost({ base: server.base, client: httpClient(), clock: systemClock });
+        return { server, host };
+      },
+    },
+    {
+      kind: "gitiles",
+      serve: async (graph: CommitGraph) => {
+        const server = await gitilesServer();
+        server.add("acme/any", graph);
+        const clock = skippingClock();
+        const host = gitilesHost({ base: server.base, client: httpClient(), clock, deadlineMs: 3_600_000 });
+        return { server, host };
+      },
+    },
+  ];
+
+  it.each(kinds)("is read from $kind as walking it tells", async ({ serve }) => {
+    await fc.assert(
+      fc.asyncProperty(anyGraph, async (graph) => {
+        const made = memoryGraph(graph);
+        const { server, host } = await serve(made);
+        const at = { url: "https://git.example/acme/any", branch: "main" };
+        const names = graph.commits.map(({ name }) => name);
+        const onMain = historyOf(graph, graph.branches.main ?? "");
+        for (const from of names) {
+          const told = await Promise.all(
+            names.map((to) => host.relation(at.url, made.id(from), made.id(to))),
+          );
+          expect(told).toEqual(names.map((to) => relationIn(graph, from, to)));
+          expect(await host.onBranch(at, made.id(from))).toBe(onMain.has(from) ? "on" : "off");
+        }
+        await host.close();
+        await server.close();
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
