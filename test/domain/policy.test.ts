@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Policy, PolicyText, parsePolicy, printPolicy } from "../../shared/domain/policy.ts";
@@ -101,6 +103,13 @@ describe("a policy as it is written", () => {
         },
       ),
     );
+  });
+
+  it("can be read wherever the documentation shows one", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../docs/policies.md"), "utf8");
+    const shown = [...page.matchAll(/(?<=`)(?:semver|pattern):[^`A-Z][^`]*(?=`)/g)].map(([text]) => text);
+    expect(shown.length).toBeGreaterThan(8);
+    for (const text of shown) expect(parsePolicy(text)).toMatchObject({ kind: "policy" });
   });
 
   it("has a name for the policy that nobody writes", () => {
