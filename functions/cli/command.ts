@@ -32,7 +32,9 @@ export type Answer =
 export interface CliContext {
   /** Variables; the process's own when `undefined`. */
   readonly env: Environment | undefined;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
+  /** Tells at once how a command that takes long is getting on: one line, apart from its answer. */
+  readonly progress: (line: string) => void;
   /**
    * The ledger that `LANDFALL_LEDGER` names; whoever opens it closes it.
    * @throws ConfigError when there is none, saying what to do

@@ -40,7 +40,7 @@ export async function readWorkloads(ledger: Ledger): Promise<readonly WorkloadVi
 
 /** One rollout; `undefined` when the ledger has none of that number. */
 export async function readRollout(
-  ledger: Ledger,
+  ledger: Pick<Ledger, "get">,
   workload: WorkloadDocument,
   seq: number,
 ): Promise<RolloutView | undefined> {

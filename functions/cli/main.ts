@@ -29,6 +29,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const { out, err, code } = await runCli(argv, {
     env: undefined,
     clock: systemClock,
+    progress: (line) => process.stderr.write(`${line}\n`),
     openLedger: () => openLedger(),
   });
   // A reader such as `head` may leave before the end.

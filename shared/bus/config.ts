@@ -47,6 +47,11 @@ function parseName(text: string, collection: "topics" | "subscriptions"): Pubsub
   return /^(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}$/.test(id) ? { project, id } : undefined;
 }
 
+/** The topic for what people order, beside the one for pushes and builds. */
+export function commandsTopic({ project, id }: PubsubName): PubsubName {
+  return { project, id: `${id}-commands` };
+}
+
 /** `projects/P/topics/ID`. */
 export function fullName(name: PubsubName, collection: "topics" | "subscriptions", project: string): string {
   return `projects/${name.project ?? project}/${collection}/${name.id}`;

@@ -1,9 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { type BusSetting, busForms, parseBus } from "../bus/config.ts";
 import { ConfigError } from "../errors.ts";
 import { type LedgerSetting, ledgerForms, parseLedger } from "../ledger/config.ts";
 import type { ResolveSecret } from "../secret.ts";
+import { type CiBuild, ciBuild } from "./ci.ts";
 import { configHash, parseConfig, textsOf } from "./parse.ts";
 import { printPath } from "./problems.ts";
 import type { Config } from "./schema.ts";
@@ -105,6 +108,19 @@ export function environment(env: Environment = process.env): Settings {
     metadataHost: env.GCE_METADATA_HOST || undefined,
   };
   return { config, ledger, bus, pubsub, port };
+}
+
+/** What the machine that built an image says of it. */
+export interface BuildMachine {
+  readonly ci: CiBuild | undefined;
+  /** Where `docker login` keeps what it was told: https://docs.docker.com/reference/cli/docker/#configuration-files. */
+  readonly dockerConfig: string;
+}
+
+/** The variables of known CI systems, and `DOCKER_CONFIG` or `HOME`. */
+export function buildMachine(env: Environment = process.env): BuildMachine {
+  const folder = env.DOCKER_CONFIG || join(env.HOME || homedir(), ".docker");
+  return { ci: ciBuild(env), dockerConfig: join(folder, "config.json") };
 }
 
 async function textOf(path: string, read: ((path: string) => string) | undefined): Promise<string> {

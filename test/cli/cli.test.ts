@@ -51,10 +51,15 @@ const full: Content = {
   refs: { v1: digest("b") },
 };
 
+const context = {
+  env: {},
+  clock: { now: () => nowMs, monotonic: () => 0, sleep: async () => {} },
+  progress: () => {},
+};
+
 async function cli(line: string, content: Content = full) {
   const printed = await runCli(line === "" ? [] : line.split(" "), {
-    env: {},
-    clock: { now: () => nowMs },
+    ...context,
     openLedger: () => ledgerOf(content),
   });
   return { ...printed, json: () => JSON.parse(printed.out) };
@@ -120,8 +125,9 @@ describe("the command line", () => {
   it("lists every command, and shows examples of each that it would run", async () => {
     const { out } = await cli("--help");
     const names = [...out.matchAll(/^ {2}((?:config )?[a-z]+)/gm)].map(([, name]) => name ?? "");
-    expect(names.slice(0, 5)).toEqual(["status", "explain", "ledger", "config check", "config schema"]);
-    for (const name of names.slice(0, 5)) {
+    const readers = ["status", "explain", "ledger", "config check", "config schema"];
+    expect(names.slice(0, 7)).toEqual([...readers, "publish", "promote"]);
+    for (const name of readers) {
       const help = (await cli(`${name} --help`)).out;
       const examples = [...help.matchAll(/^ {2}landfall (.*?)(?: {2}.*)?$/gm)].map(([, line]) => line ?? "");
       expect(examples.length).toBeGreaterThan(0);
@@ -154,8 +160,7 @@ describe("the command line", () => {
   );
 
   it("says what to do when there is no ledger, and that one did not answer", async () => {
-    const run = (error: Error) =>
-      runCli(["status"], { env: {}, clock: { now: () => nowMs }, openLedger: () => Promise.reject(error) });
+    const run = (error: Error) => runCli(["status"], { ...context, openLedger: () => Promise.reject(error) });
     expect(await run(new ConfigError(["There is no ledger at x. Start Landfall here."]))).toEqual({
       out: "",
       err: "There is no ledger at x. Start Landfall here.\n",
@@ -366,8 +371,8 @@ describe("landfall config check", () => {
     const file = join(folder, "short.yaml");
     await writeFile(file, `follow: ["${web}"]\nwebhooks: [{ source: dockerhub, secrets: ["\${HOOK}"] }]`);
     const { err, code } = await runCli(["config", "check", file, "--secrets"], {
+      ...context,
       env: { HOOK: "xyzzy" },
-      clock: { now: () => nowMs },
       openLedger: () => ledgerOf({}),
     });
     expect([code, err]).toEqual([
@@ -379,8 +384,8 @@ describe("landfall config check", () => {
 
   it("takes the file of the environment when none is named", async () => {
     const { code } = await runCli(["config", "check"], {
+      ...context,
       env: { LANDFALL_CONFIG: join(folder, "bad.yaml") },
-      clock: { now: () => nowMs },
       openLedger: () => ledgerOf({}),
     });
     expect(code).toBe(1);

@@ -3,7 +3,17 @@ import { configCheck } from "./config-check.ts";
 import { configSchema } from "./config-schema.ts";
 import { explain } from "./explain.ts";
 import { ledger } from "./ledger.ts";
+import { promote } from "./promote.ts";
+import { publish } from "./publish.ts";
 import { status } from "./status.ts";
 
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [status, explain, ledger, configCheck, configSchema];
+export const commands: readonly Command[] = [
+  status,
+  explain,
+  ledger,
+  configCheck,
+  configSchema,
+  publish,
+  promote,
+];

@@ -1,0 +1,209 @@
+import type { Clock } from "../../shared/clock.ts";
+import { parseDuration } from "../../shared/config/duration.ts";
+import type { Repository } from "../../shared/domain/reference.ts";
+import {
+  type Channel,
+  type EventDocument,
+  type ImageDocument,
+  type Ledger,
+  rolloutId,
+  type Verdict,
+} from "../../shared/ledger/ledger.ts";
+import type { Answer, Call, CliContext } from "./command.ts";
+import { isOpen, type RolloutView, readRollout } from "./history.ts";
+import { oneLine } from "./render/table.ts";
+import { took } from "./render/time.ts";
+import { explainOutcome, explainVerdict } from "./render/words.ts";
+
+/** The answer to a command that has published. */
+export type Published = Answer & { readonly kind: "done"; readonly json: Readonly<Record<string, unknown>> };
+
+/** What became of an event, as far as it was followed. */
+interface Followed {
+  /** Everything that it led to has ended. */
+  readonly isOver: boolean;
+  /** Absent: nobody has put it on record. */
+  readonly event?: EventDocument;
+  readonly rollouts: readonly RolloutView[];
+  /** Channels of the image that somebody else has moved. */
+  readonly conflicts: readonly string[];
+  readonly tookMs: number;
+}
+
+const defaultTimeoutMs = 20 * 60_000;
+const pollMs = 1_000;
+
+/** Outcomes of an event at rest after which nothing happens before a person has acted. */
+const lost: ReadonlySet<string> = new Set([
+  "held-back",
+  "history-denied",
+  "history-unavailable",
+  "missing",
+  "no-commit",
+  "refused",
+  "registry-denied",
+  "registry-response",
+  "registry-unavailable",
+  "undecodable",
+]);
+
+/** How long `--wait` waits, ms; `undefined`: it was not asked for. */
+export function waitOf({ options }: Call): number | undefined | (Answer & { readonly kind: "usage" }) {
+  const text = options.timeout;
+  const timeoutMs = typeof text === "string" ? parseDuration(text) : defaultTimeoutMs;
+  if (timeoutMs === undefined) {
+    return { kind: "usage", text: "--timeout needs a duration, e.g. --timeout 90s or --timeout 20m" };
+  }
+  return options.wait === true ? timeoutMs : undefined;
+}
+
+/**
+ * Follows an event until it is done, the channels that it moves are moved, and the rollouts that it led to have ended.
+ * Reads up to three documents a second, and two more for each rollout that is open.
+ * @param timeoutMs after so long it is given up; what happens goes on
+ * @throws LedgerUnavailableError when the ledger does not answer
+ */
+async function follow(
+  ledger: Pick<Ledger, "get">,
+  { id, image, timeoutMs }: { readonly id: string; readonly image: Repository; readonly timeoutMs: number },
+  { clock, progress }: Pick<CliContext, "progress"> & { readonly clock: Clock },
+): Promise<Followed> {
+  const startMs = clock.monotonic();
+  const said = new Map<string, string>();
+  const say = (subject: string, state: string) => {
+    if (said.get(subject) === state) return;
+    said.set(subject, state);
+    progress(oneLine(`${took(clock.monotonic() - startMs).padStart(8)}  ${subject}${state}`));
+  };
+  const ended = new Map<string, RolloutView>();
+  for (;;) {
+    const found = await look(ledger, id, image, ended);
+    const { event, open, rollouts, conflicts } = found;
+    say("", event === undefined ? "published; nobody has taken it yet" : eventState(event));
+    for (const text of open) say(text, "");
+    for (const { workload, seq, state, note, reason } of rollouts) {
+      const why = isOpen(state) ? note : reason;
+      say(`${workload}: rollout ${seq} `, why === undefined ? state : `${state}, ${why}`);
+    }
+    const tookMs = clock.monotonic() - startMs;
+    const isOver =
+      event?.state === "done" && open.length === 0 && rollouts.every(({ state }) => !isOpen(state));
+    if (isOver || tookMs >= timeoutMs) {
+      return { isOver, rollouts, conflicts, tookMs, ...(event === undefined ? {} : { event }) };
+    }
+    await clock.sleep(Math.min(pollMs, timeoutMs - tookMs));
+  }
+}
+
+/** Follows what was published, and adds to its answer what became of it. */
+export async function awaited(
+  published: Published,
+  ledger: Pick<Ledger, "get">,
+  what: Parameters<typeof follow>[1],
+  context: CliContext,
+): Promise<Answer> {
+  const followed = await follow(ledger, what, context);
+  const { isGood, lines } = renderFollowed(followed);
+  const { isOver, event, rollouts, conflicts } = followed;
+  const json = { ...published.json, ended: isOver, outcome: event, rollouts, conflicts };
+  const text = [published.text, ...lines].join("\n");
+  return isGood ? { kind: "done", text, json } : { kind: "failed", text, json };
+}
+
+/** What became of an event, as an answer's lines; `isGood` is what the exit code says. */
+function renderFollowed(followed: Followed): { readonly isGood: boolean; readonly lines: readonly string[] } {
+  const { isOver, event, rollouts, conflicts, tookMs } = followed;
+  const outcome = event?.outcome;
+  const isLost = event?.state === "done" && outcome !== undefined && lost.has(outcome);
+  const failed = rollouts.filter(({ state }) => state === "failed");
+  const isGood = isOver && !isLost && failed.length === 0 && conflicts.length === 0;
+  const lines = [
+    ...(event === undefined
+      ? ["Nobody has taken it: does a Landfall run there, and does it take messages from this bus?"]
+      : [oneLine(eventState(event))]),
+    ...(event?.verdicts ?? []).map((verdict) =>
+      oneLine(`${verdict.workload}: ${explainVerdict(verdict).sentence}`),
+    ),
+    ...rollouts.map(({ workload, seq, state, reason }) =>
+      oneLine(`${workload}: rollout ${seq} ${state}${reason === undefined ? "" : `, ${reason}`}`),
+    ),
+    ...conflicts,
+    isOver ? `All is over after ${took(tookMs)}.` : `Given up after ${took(tookMs)}; what happens goes on.`,
+  ];
+  return { isGood, lines };
+}
+
+/** What is to be seen of an event at one moment. */
+interface Seen extends Pick<Followed, "event" | "rollouts" | "conflicts"> {
+  /** What of its image is under way because of it, for a person. */
+  readonly open: readonly string[];
+}
+
+async function look(
+  ledger: Pick<Ledger, "get">,
+  id: string,
+  image: Repository,
+  ended: Map<string, RolloutView>,
+): Promise<Seen> {
+  const first = (await ledger.get("events", id))?.value;
+  if (first === undefined) return { open: [], rollouts: [], conflicts: [] };
+  if (first.state !== "done") return { event: first, open: [], rollouts: [], conflicts: [] };
+  const document = (await ledger.get("images", image))?.value;
+  // Once more, since an image is at rest only when the verdicts are on record.
+  const event = (await ledger.get("events", id))?.value ?? first;
+  return { event, ...imageState(document, id), rollouts: await rolloutsOf(ledger, event.verdicts, ended) };
+}
+
+function imageState(image: ImageDocument | undefined, event: string): Pick<Seen, "open" | "conflicts"> {
+  if (image === undefined) return { open: [], conflicts: [] };
+  const { head, planned } = image;
+  const channels = Object.entries(image.channels);
+  const isHeadOpen = head?.event === event && head.generation > planned;
+  return {
+    open: [
+      ...(isHeadOpen ? ["channels and workloads are looked at"] : []),
+      ...channels.flatMap(([tag, channel]) => channelState(tag, channel, event)),
+    ],
+    conflicts: channels
+      .filter(([, { conflict }]) => conflict !== undefined)
+      .map(
+        ([tag]) => `${tag} was moved by somebody else and is left as it is: see \`landfall promote --help\`.`,
+      ),
+  };
+}
+
+function channelState(tag: string, channel: Channel, event: string): readonly string[] {
+  const { intent, asked, promoted, generation, planned, conflict, trouble } = channel;
+  const why = trouble === undefined ? "" : `: ${trouble.detail}`;
+  if (intent?.to.event === event) return [`${tag} is being moved${why}`];
+  if (asked?.event === event && conflict === undefined) return [`${tag} is to be moved${why}`];
+  return promoted?.event === event && generation > planned
+    ? [`${tag} is moved; workloads are looked at`]
+    : [];
+}
+
+/** @param ended final ones, which are not read again; added to */
+async function rolloutsOf(
+  ledger: Pick<Ledger, "get">,
+  verdicts: readonly Verdict[],
+  ended: Map<string, RolloutView>,
+): Promise<readonly RolloutView[]> {
+  const found = await Promise.all(
+    verdicts.map(async ({ workload, seq }) => {
+      if (seq === undefined) return undefined;
+      const key = rolloutId(workload, seq);
+      const known = ended.get(key);
+      if (known !== undefined) return known;
+      const stored = await ledger.get("workloads", workload);
+      const rollout = stored === undefined ? undefined : await readRollout(ledger, stored.value, seq);
+      if (rollout !== undefined && !isOpen(rollout.state)) ended.set(key, rollout);
+      return rollout;
+    }),
+  );
+  return found.filter((rollout) => rollout !== undefined);
+}
+
+function eventState({ state, outcome, detail }: EventDocument): string {
+  const what = outcome === undefined ? "" : `: ${outcome}: ${explainOutcome(outcome).sentence}`;
+  return `${state}${what}${detail === undefined ? "" : ` (${detail})`}`;
+}
