@@ -47,7 +47,8 @@ function alternatives(node: Node, value: unknown): readonly Node[] {
   const fitting = branches.filter((branch) =>
     Object.entries(asNode(branch.properties)).every(([key, property]) => {
       const constant = asNode(property).const;
-      return constant === undefined || constant === valueAt(value, [key]);
+      const said = valueAt(value, [key]);
+      return constant === undefined || said === undefined || constant === said;
     }),
   );
   return (fitting.length > 0 ? fitting : branches).flatMap((branch) => alternatives(branch, value));

@@ -18,7 +18,6 @@ const plannedKeys: ReadonlySet<string> = new Set([
 
 const plannedValues: Readonly<Record<string, readonly string[]>> = {
   "webhooks[].source": sourceNames,
-  "targets[].kind": ["kubernetes"],
 };
 
 /** Whether a key, or a value under a key, is known and merely not in this version. */

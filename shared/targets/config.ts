@@ -1,4 +1,5 @@
 import type * as z from "zod/mini";
+import { KubernetesConfig } from "./kubernetes/config.ts";
 import { SwarmConfig } from "./swarm/config.ts";
 import { SwarmpitConfig } from "./swarmpit/config.ts";
 
@@ -15,6 +16,7 @@ type TargetKindConfig = z.ZodMiniType<{
 export const targetConfigs = {
   swarm: SwarmConfig,
   swarmpit: SwarmpitConfig,
+  kubernetes: KubernetesConfig,
 } satisfies Readonly<Record<string, TargetKindConfig>>;
 
 /** One entry of `targets`, of any kind. */

@@ -5,6 +5,7 @@ import type { Target, TargetContext } from "./target.ts";
 const targets = {
   swarm: () => import("./swarm/swarm.ts"),
   swarmpit: () => import("./swarmpit/swarmpit.ts"),
+  kubernetes: () => import("./kubernetes/kubernetes.ts"),
 } satisfies Readonly<
   Record<keyof typeof targetConfigs, () => Promise<{ create(config: never, context: TargetContext): Target }>>
 >;

@@ -45,6 +45,10 @@ describe("a configuration", () => {
       "swarm-prod swarmpit",
       "swarm-int swarm",
       "here swarm",
+      "gke-prod kubernetes",
+      "edge kubernetes",
+      "lab kubernetes",
+      "home kubernetes",
     ]);
     expect(config.defaults).toEqual((await parseConfig(follow)).defaults);
   });
@@ -116,12 +120,6 @@ describe("a configuration with mistakes", () => {
       registry("{ host: gcr.io, auth: google }"),
       "registries[0].auth (line 3)",
       "not in this version",
-    ],
-    [
-      "a cluster",
-      one("{ name: k, kind: kubernetes }"),
-      "targets[0].kind (line 3)",
-      "`kubernetes` is not in this version; use `swarm` or `swarmpit`",
     ],
     ...["semver", "pattern", "commit", "channel"].map((policy): [string, string, string, string] => [
       `the policy ${policy}`,
@@ -195,7 +193,7 @@ describe("a configuration with mistakes", () => {
       "a target without a kind",
       one("{ name: a }"),
       "targets[0].kind (line 3)",
-      "is missing; say `swarm` or `swarmpit`",
+      "is missing; say `swarm`, `swarmpit` or `kubernetes`",
     ],
     [
       "a target without a host",

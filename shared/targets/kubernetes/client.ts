@@ -61,13 +61,14 @@ export function kubernetesClient(options: ClientOptions): KubernetesClient {
   let forbiddenAtMs = Number.NEGATIVE_INFINITY;
 
   /** Certificates may change while we run; connections made with earlier ones idle out. */
-  function http({ ca, cert, key }: ClusterConnection): HttpClient {
-    const pem = JSON.stringify([ca, cert, key]);
+  function http({ ca, cert, key, servername }: ClusterConnection): HttpClient {
+    const pem = JSON.stringify([ca, cert, key, servername]);
     if (current?.pem !== pem) {
       const http = connect({
         ...(ca === undefined ? {} : { ca }),
         ...(cert === undefined ? {} : { cert }),
         ...(key === undefined ? {} : { key }),
+        ...(servername === undefined ? {} : { servername }),
       });
       current = { pem, http };
     }
@@ -89,6 +90,7 @@ export function kubernetesClient(options: ClientOptions): KubernetesClient {
         maxBytes,
       });
     } catch (error) {
+      if (error instanceof HttpError && !error.sent) access.unreachable?.();
       if (!isTlsTrouble(error)) throw error;
       throw new TargetDeniedError(
         `${target}: TLS with the API server fails (${messageOf(error)}): check the cluster's CA and address`,
