@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { FaultKind } from "../../functions/local/sandbox/registry/faults.ts";
-import { type Commit, isCommit } from "../../shared/domain/commit.ts";
+import type { Commit } from "../../shared/domain/commit.ts";
 import type { GitHost } from "../../shared/history/commit-history.ts";
 import { gitilesHost } from "../../shared/history/gitiles.ts";
 import type { GitHostOptions } from "../../shared/history/host.ts";
@@ -53,53 +53,6 @@ const answering = (status: number, body: string, headers: Record<string, string>
   body,
 });
 const order = "topo-order=1";
-
-describe("the vectors of LogLinear", () => {
-  it.each([
-    { from: "c0", to: "c1", linear: "newer", relation: "ancestor" },
-    { from: "c0", to: "c8", linear: "newer", relation: "ancestor" },
-    { from: "c1", to: "c2", linear: "newer", relation: "ancestor" },
-    { from: "c2", to: "c4", linear: "unrelated", relation: "diverged" },
-    { from: "c5", to: "c7", linear: "newer", relation: "ancestor" },
-    { from: "c6", to: "c7", linear: "newer", relation: "ancestor" },
-    { from: "c8", to: "c4", linear: "older", relation: "descendant" },
-  ])("say that $to is $linear to $from: $relation", async ({ from, to, relation }) => {
-    expect(await host.relation(url, c(from), c(to))).toBe(relation);
-  });
-
-  it("ignore c7 after c2, which it holds by its second parent; on purpose ancestry counts here, and c7 is newer", async () => {
-    expect(await host.relation(url, c("c2"), c("c7"))).toBe("ancestor");
-    expect(await host.relation(url, c("c3"), c("c8"))).toBe("ancestor");
-  });
-});
-
-describe("the watcher's messages", () => {
-  it("for an image that was never seen need a commit on the branch, where the watcher took any", async () => {
-    expect(await host.onBranch(at, c("c0"))).toBe("on");
-    const side = { ...at, branch: "release" };
-    await expect(host.onBranch(side, c("c0"))).rejects.toMatchObject({ code: "HISTORY_DENIED" });
-  });
-
-  it("with the same commit, a child, and an older commit are the same, newer and older", async () => {
-    expect(await host.relation(url, c("c4"), c("c4"))).toBe("same");
-    expect(await host.relation(url, c("c4"), c("c5"))).toBe("ancestor");
-    expect(await host.relation(url, c("c5"), c("c4"))).toBe("descendant");
-  });
-
-  it("with a commit that is not in the repository are known for that, where the watcher only failed", async () => {
-    expect(await host.relation(url, c("c4"), one)).toBe("unknown-to");
-    expect(await host.onBranch(at, one)).toBe("unknown");
-  });
-
-  it("of a try-job carry no commit, which a tag with an underscore shows", () => {
-    expect(isCommit("482077_3")).toBe(false);
-  });
-
-  it("with a newer commit after the branch was rewritten are told as such, where the watcher took them for older", async () => {
-    expect(await host.relation(url, c("c5"), c("c3"))).toBe("diverged");
-    expect(await host.relation(url, one, c("c8"))).toBe("unknown-from");
-  });
-});
 
 describe("what is asked of Gitiles", () => {
   it("is one log for the usual case: what the first commit has and the second has not", async () => {
