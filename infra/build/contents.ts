@@ -18,6 +18,11 @@ export function sourcesIn({ outputs }: Metafile): ReadonlyMap<string, number> {
   return sources;
 }
 
+/** The sources that are read before the function is registered. */
+export function sourcesAtStart({ outputs }: Metafile): readonly string[] {
+  return [...startOf({ outputs })].flatMap((path) => Object.keys(outputs[path]?.inputs ?? {}));
+}
+
 export function sizesOf({ outputs }: Metafile): Sizes {
   const scripts = Object.entries(outputs).filter(([path]) => path.endsWith(".js"));
   const total = (paths: ReadonlySet<string>) =>

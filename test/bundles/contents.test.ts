@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FunctionName, framework, functionNames } from "../../infra/build/bundle.ts";
-import { sizesOf, sourcesIn } from "../../infra/build/contents.ts";
+import { sizesOf, sourcesAtStart, sourcesIn } from "../../infra/build/contents.ts";
 import { type Built, buildAll, readLockFile } from "./built.ts";
 
 let built: Built;
@@ -60,6 +60,7 @@ describe("the bundles of builds and reconcile", () => {
           "shared/registry/oci/oci-registry.ts",
           "shared/targets/swarm/swarm.ts",
           "shared/targets/swarmpit/swarmpit.ts",
+          "shared/targets/kubernetes/kubernetes.ts",
           "shared/ledger/embedded.ts",
           "shared/ledger/firestore.ts",
           "shared/bus/pubsub.ts",
@@ -70,6 +71,19 @@ describe("the bundles of builds and reconcile", () => {
       );
     },
   );
+
+  it("load a library of Google's with the first target or ledger that needs it, and no sooner", () => {
+    for (const name of ["builds", "reconcile"] as const) {
+      const late = ["google-auth-library", "@google-cloud/firestore", "undici"];
+      expect(packagesIn(name)).toEqual(expect.arrayContaining(late));
+      const atStart = sourcesAtStart(built.metafiles[name]);
+      expect(atStart).toContain("shared/targets/kubernetes/config.ts");
+      expect(atStart).not.toContain("shared/targets/kubernetes/kubernetes.ts");
+      expect(atStart.filter((path) => late.some((each) => path.includes(`node_modules/${each}/`)))).toEqual(
+        [],
+      );
+    }
+  });
 
   it("none pulls messages: Pub/Sub calls them", () => {
     for (const name of functionNames) {
