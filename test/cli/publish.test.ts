@@ -362,6 +362,16 @@ describe("a job turns red with a sentence", () => {
     expect(err).toContain(says);
   });
 
+  it("when Pub/Sub does not answer, after half a minute of tries", async () => {
+    registry.push("acme/api", commit);
+    env = { ...env, PUBSUB_EMULATOR_HOST: "127.0.0.1:9" };
+    const { err, code } = await landfall(["publish", image(), "--topic", "projects/acme/topics/builds"]);
+    expect([code, err]).toEqual([1, expect.stringContaining("ECONNREFUSED")]);
+    const waitedMs = waits.reduce((sum, ms) => sum + ms, 0);
+    expect(waitedMs).toBeGreaterThan(9_000);
+    expect(waitedMs).toBeLessThan(30_000);
+  });
+
   it("when there are no Google credentials, without tries that cannot help", async () => {
     registry.push("acme/api", commit);
     vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", join(folder, "no-such-key.json"));
