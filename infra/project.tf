@@ -19,6 +19,9 @@ resource "google_project_service" "this" {
       "storage.googleapis.com",
     ],
     var.vpc == null ? [] : ["compute.googleapis.com", "vpcaccess.googleapis.com"],
+    # Asked for in the callers' own project, wherever the clusters are.
+    length(var.gke.projects) == 0 ? [] : ["container.googleapis.com"],
+    length(var.gke.fleets) == 0 ? [] : ["connectgateway.googleapis.com"],
   ))
 
   project = var.project_id

@@ -1,8 +1,12 @@
 locals {
   config_mount = "/etc/landfall"
   # Without comments, in which a secret may be named that is not used.
-  config        = yamldecode(file(var.config_file))
-  named_secrets = toset(flatten(regexall("\\$\\{file:/secrets/([^/}]+)/value\\}", yamlencode(local.config))))
+  config = yamldecode(file(var.config_file))
+  named_secrets = toset(flatten([
+    regexall("\\$\\{file:/secrets/([^/}]+)/value\\}", yamlencode(local.config)),
+    # A kubeconfig is named by its path.
+    [for target in try(local.config.targets, []) : regexall("^/secrets/([^/]+)/value$", try(target.kubeconfig, ""))],
+  ]))
   secret_readers = merge([
     for name, readers in var.secrets : { for reader in readers : "${name}/${reader}" => { secret = name, function = reader } }
   ]...)

@@ -119,3 +119,18 @@ variable "vpc" {
     error_message = "`connector_range` is an IPv4 range of exactly /28, e.g. 10.8.0.0/28."
   }
 }
+
+variable "gke" {
+  description = "Whose GKE clusters builds and reconcile deploy to: `projects` with clusters, for every `endpoint`; `fleets`, projects whose connect gateway is used. Their ids. What may be done in a cluster is granted there (infra/kubernetes)."
+  type = object({
+    projects = optional(set(string), [])
+    fleets   = optional(set(string), [])
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for id in setunion(var.gke.projects, var.gke.fleets) : can(regex("^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", id))])
+    error_message = "Ids of projects (not names or numbers), e.g. { projects = [\"acme-prod\"] }."
+  }
+}

@@ -92,6 +92,13 @@ describe("who may do what", () => {
       ],
     },
     { account: "reconcile", may: ["roles/datastore.user on project", publishes, secrets] },
+    {
+      account: "gke",
+      may: [
+        "${google_project_iam_custom_role.gke[each.value.project].name} on project",
+        "roles/gkehub.gatewayEditor on project",
+      ],
+    },
     { account: "readers", may: ["roles/secretmanager.secretAccessor on google_secret_manager_secret.file"] },
     { account: "push", may: ["roles/run.invoker on function builds"] },
     { account: "scheduler", may: ["roles/run.invoker on function reconcile"] },
@@ -125,6 +132,7 @@ describe("who may do what", () => {
       "allUsers",
       "build",
       "builds",
+      "gke",
       "operators",
       "pubsub_agent",
       "push",
@@ -133,6 +141,17 @@ describe("who may do what", () => {
       "scheduler",
       "webhook",
     ]);
+  });
+
+  it("lets builds and reconcile, and only if asked, reach clusters and nothing of what is in them", () => {
+    expect(resource("google_project_iam_custom_role", "gke")).toMatchObject({
+      for_each: "${var.gke.projects}",
+      permissions: ["container.clusters.connect", "container.clusters.get"],
+    });
+    for (const name of ["gke_accounts", "gke_gateways"]) {
+      expect(infra.locals[name]).toMatch(/setproduct\(var\.gke\.\w+, \["builds", "reconcile"\]\)/);
+    }
+    expect(infra.variables.find(({ name }) => name === "gke")?.body.default).toEqual({});
   });
 
   it("lets the build read, of the project's buckets, only those with functions' sources", () => {

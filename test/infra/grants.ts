@@ -51,6 +51,16 @@ const written: readonly { readonly member: string; readonly each?: string; reado
     each: "${local.secret_readers}",
     to: "readers",
   },
+  {
+    member: "${google_service_account.function[each.value.function].member}",
+    each: "${local.gke_accounts}",
+    to: "gke",
+  },
+  {
+    member: "${google_service_account.function[each.value.function].member}",
+    each: "${local.gke_gateways}",
+    to: "gke",
+  },
   { member: "${local.pubsub_agent}", to: "pubsub_agent" },
   { member: "${local.pubsub_agent}", each: "${google_pubsub_subscription.builds}", to: "pubsub_agent" },
   { member: "${each.key}", each: "${var.operators}", to: "operators" },
