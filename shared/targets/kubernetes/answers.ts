@@ -10,7 +10,8 @@ const Status = z.object({
   details: z.nullish(z.object({ name: z.nullish(z.string()) })),
 });
 
-const maxWords = 300;
+/** Words about an image name it twice, in full. */
+const maxWords = 600;
 
 /** The API's own reason for a failure, e.g. `NotFound`; empty where the answer is none of the API's. */
 export function reasonOf(answer: HttpAnswer): string {

@@ -1,16 +1,15 @@
-import { brief } from "./answers.ts";
 import type { EventWire } from "./schema.ts";
 
-/** What the newest of the events that fit says; the scheduler's have no `lastTimestamp`. */
+/** What the newest of the events that fit says, whole; the scheduler's have no `lastTimestamp`. */
 export function newestWords(
   events: readonly EventWire[],
   fits: (event: EventWire) => boolean,
 ): string | undefined {
-  const words = events
+  const newest = events
     .filter((event) => (event.message ?? "") !== "" && fits(event))
     .toSorted((one, other) => timeOf(one).localeCompare(timeOf(other)))
-    .at(-1)?.message;
-  return words === undefined || words === null ? undefined : brief(words);
+    .at(-1);
+  return newest?.message ?? undefined;
 }
 
 function timeOf({ lastTimestamp, eventTime }: EventWire): string {

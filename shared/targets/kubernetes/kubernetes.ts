@@ -4,7 +4,7 @@ import { TargetUnavailableError } from "../../errors.ts";
 import { type HttpAnswer, type HttpClient, HttpError, type HttpOptions, retryAfterMs } from "../../http.ts";
 import type { Change, Target, TargetContext, WriteOutcome } from "../target.ts";
 import type { Access } from "./access.ts";
-import { objectOf, wordsOf } from "./answers.ts";
+import { brief, objectOf, wordsOf } from "./answers.ts";
 import { kubernetesClient } from "./client.ts";
 import type { KubernetesConfig } from "./config.ts";
 import { accessTo } from "./connect.ts";
@@ -201,7 +201,8 @@ interface Read {
 
 /** A DaemonSet or StatefulSet that may not create its pods says so in events only. */
 function missingMessage(events: readonly EventWire[]): string | undefined {
-  return newestWords(events, ({ reason }) => reason === "FailedCreate");
+  const words = newestWords(events, ({ reason }) => reason === "FailedCreate");
+  return words === undefined ? undefined : brief(words);
 }
 
 function pathOf(groupVersion: string, { namespace, kind, name }: Place): string {

@@ -1,4 +1,5 @@
 import type { Look } from "../target.ts";
+import { brief } from "./answers.ts";
 import type { Kind } from "./kinds.ts";
 import { partitionOf } from "./map.ts";
 import type { WorkloadWire } from "./schema.ts";
@@ -50,8 +51,8 @@ function deployment(wire: WorkloadWire): Progress {
   const late = conditions.find(({ reason }) => reason === "ProgressDeadlineExceeded");
   // With no pod to ask, only this tells of a quota or a webhook that refuses the pods.
   const refused = conditions.find(({ type, status: is }) => type === "ReplicaFailure" && is === "True");
-  const said = [late, refused].flatMap((condition) => condition?.message ?? []);
-  const message = said.length === 0 ? {} : { message: said.join(" ") };
+  const said = [late, refused].flatMap((condition) => condition?.message?.replace(/\.$/, "") ?? []);
+  const message = said.length === 0 ? {} : { message: brief(said.join("; ")) };
   if (late !== undefined) return { update: "paused", ...message, wantedTasks };
   return isDone ? { update: "completed", wantedTasks } : { update: "updating", ...message, wantedTasks };
 }

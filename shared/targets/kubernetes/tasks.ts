@@ -108,11 +108,22 @@ function wordsOf(trouble: Trouble | undefined): Partial<TaskLook> {
 /** What events add, the newest one that fits. */
 function explained(trouble: Trouble, events: readonly EventWire[]): Trouble {
   const { ask, ...rest } = trouble;
-  if (ask === undefined) return trouble;
-  const words = newestWords(events, ({ message }) => ask === "more" || /failed to pull/i.test(message ?? ""));
-  if (words === undefined) return trouble;
-  const told = { ...rest, error: brief(`${trouble.error}: ${words}`) };
-  return ask === "pull" ? { ...told, isEnvironment: isPullEnvironment(words) } : told;
+  switch (ask) {
+    case undefined:
+      return trouble;
+    case "more": {
+      const words = newestWords(events, () => true);
+      return words === undefined ? trouble : { ...rest, error: `${trouble.error}: ${brief(words)}` };
+    }
+    case "pull": {
+      const words = newestWords(events, ({ message }) => /failed to pull/i.test(message ?? ""));
+      if (words === undefined) return trouble;
+      const isEnvironment = isPullEnvironment(words, trouble.image ?? "");
+      return { ...rest, error: `${trouble.container}: ${brief(words)}`, isEnvironment };
+    }
+    default:
+      return ask satisfies never;
+  }
 }
 
 function isCurrent(pod: PodWire, { revision }: Pick<Stand, "revision">): boolean {

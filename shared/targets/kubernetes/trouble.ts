@@ -57,8 +57,14 @@ export function restartsOf({ status }: PodWire): number {
   return all.reduce((sum, { restartCount }) => sum + (restartCount ?? 0), 0);
 }
 
-/** A failed pull is the image's fault only where the registry says that there is none of it for this node. */
-export function isPullEnvironment(words: string): boolean {
+/**
+ * A failed pull is the image's fault only where the registry says that there is none of it for this node.
+ * @param said the node's own words, whole
+ * @param image as the container names it
+ */
+export function isPullEnvironment(said: string, image: string): boolean {
+  // Its name may be `acme/denied`.
+  const words = said.replaceAll(image, "").replaceAll(image.replace(/(?::[^/:@]*)?(?:@.*)?$/, ""), "");
   const refused =
     /no basic auth|unauthorized|denied|forbidden|timeout|timed out|too ?many ?requests|\b5\d\d\b|x509|tls:|certificate|no such host|connection re/i;
   if (refused.test(words)) return true;
@@ -84,6 +90,7 @@ type Waiting = NonNullable<NonNullable<ContainerStatus["state"]>["waiting"]>;
 
 function waitingTrouble(part: Part, waiting: Waiting, last: Terminated | undefined): Found {
   const reason = waiting.reason ?? "waiting";
+  const image = part.image ?? "";
   const words = joined(reason, waiting.message);
   switch (reason) {
     case "ErrImagePull":
@@ -92,12 +99,12 @@ function waitingTrouble(part: Part, waiting: Waiting, last: Terminated | undefin
       return {
         isFailed: true,
         error: words,
-        isEnvironment: isPullEnvironment(words),
-        image: part.image ?? "",
+        isEnvironment: isPullEnvironment(waiting.message ?? "", image),
+        image,
       };
     case "ImagePullBackOff":
       // Its message names the image and no cause.
-      return { isFailed: true, error: words, isEnvironment: true, ask: "pull", image: part.image ?? "" };
+      return { isFailed: true, error: words, isEnvironment: true, ask: "pull", image };
     case "CreateContainerConfigError":
     case "ErrImageNeverPull":
       return { isFailed: true, error: words, isEnvironment: true };

@@ -5,7 +5,7 @@ import type { Access, ClusterConnection } from "../access.ts";
  * Tokens of pods last about an hour and are replaced in place. Reading less often than this would miss that for too
  * long; reading at each call would ask a mounted secret's server each time.
  */
-export const rereadAfterMs = 60_000;
+const rereadAfterMs = 60_000;
 
 /** Access by what files say: read at the first call, again once a minute, and at once after a 401. */
 export function rereadAccess(
