@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { secretOf } from "../../shared/config/template.ts";
+import { kubernetesClient } from "../../shared/targets/kubernetes/client.ts";
 import { accessTo } from "../../shared/targets/kubernetes/connect.ts";
 import { rightsAdvice } from "../../shared/targets/kubernetes/rights.ts";
+import { startGoogle } from "../doubles/google.ts";
 import { manualClock } from "../doubles/manual-clock.ts";
 
 const pem = (kind: string, text = "AAAA") => `-----BEGIN ${kind}-----\n${text}\n-----END ${kind}-----\n`;
@@ -341,6 +343,42 @@ describe("a kubeconfig", () => {
       code: "TARGET_DENIED",
       message: "edge: kubeconfig /etc/kube/config: the file /etc/kube/config cannot be read (ENOENT)",
     });
+  });
+});
+
+describe("the client of a cluster", () => {
+  const path = "/api/v1/pods";
+
+  async function tried(server: string) {
+    let suspicions = 0;
+    const connection = { server, headers: {} };
+    const client = kubernetesClient({
+      target: "edge",
+      access: {
+        connect: async () => connection,
+        renew: async () => connection,
+        unreachable: () => void suspicions++,
+        close: async () => {},
+      },
+    });
+    const failure = await client.get(path).catch((error: unknown) => error);
+    await client.close();
+    return { failure, suspicions };
+  }
+
+  it("tells its access when nothing could be sent, so that the address is looked up again", async () => {
+    // A port that nobody can listen on.
+    const { failure, suspicions } = await tried("http://127.0.0.1:1");
+    expect(failure).toMatchObject({ code: "TARGET_UNAVAILABLE" });
+    expect(suspicions).toBe(1);
+  });
+
+  it("does not doubt an address where somebody answers", async () => {
+    const google = await startGoogle();
+    const { failure, suspicions } = await tried(`http://${google.host}`);
+    await google.close();
+    expect(failure).toMatchObject({ code: "TARGET_DENIED" });
+    expect(suspicions).toBe(0);
   });
 });
 
