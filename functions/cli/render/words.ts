@@ -37,6 +37,40 @@ const outcomes: Readonly<Record<string, Explanation>> = {
     sentence: "The registry's answer made no sense.",
     next: "Check that the host is a registry and that no proxy answers in its place.",
   },
+  head: { sentence: "Its commit is newer than every one before: it is what is to run now.", next: "" },
+  rebuild: {
+    sentence: "The newest commit was built again, with another result, which is to run now.",
+    next: "",
+  },
+  current: { sentence: "It is the build that is known already.", next: "" },
+  superseded: { sentence: "A newer commit was there before it.", next: "" },
+  "held-back": {
+    sentence: "Its commit is not on the way from the newest one, so nothing was deployed.",
+    next: "Build a commit of the branch that contains what runs, or see whether history was rewritten.",
+  },
+  "unknown-commit": {
+    sentence: "The git host does not know its commit yet.",
+    next: "Landfall asks again by itself; check that the commit was pushed if this lasts.",
+  },
+  "no-commit": {
+    sentence: "Nothing says which commit it was built from.",
+    next: "Publish it with its commit: `landfall publish IMAGE:TAG --commit SHA`.",
+  },
+  "ignored-tag": { sentence: "`ignoreTags` takes its tag for nothing to deploy.", next: "" },
+  dirty: {
+    sentence: "It was built from changes that are in no commit.",
+    next: "Commit them and build again.",
+  },
+  "history-unavailable": {
+    sentence: "The git host could not be asked, so the order is not known.",
+    next: "Landfall asks again by itself; check the git host if this lasts.",
+  },
+  "history-denied": {
+    sentence: "The git host refused Landfall, or the repository does not exist there.",
+    next: "Check `git` in the configuration: host, token.",
+  },
+  ordered: { sentence: "The order was taken.", next: "" },
+  refused: { sentence: "The order cannot be carried out.", next: "" },
   "target-unavailable": {
     sentence: "A target could not be asked.",
     next: "Landfall asks again by itself; check the target if this lasts.",
