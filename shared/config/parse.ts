@@ -56,6 +56,7 @@ function crossProblems(raw: unknown): readonly Problem[] {
     ...targetNames(raw),
     ...repeated(raw, "targets", "name", (name) => name),
     ...repeated(raw, "registries", "host", normaliseHost),
+    ...repeated(raw, "git", "host", (host) => host.toLowerCase()),
     ...verifyTimes(raw),
     ...imageProblems(raw),
     ...templates(raw),

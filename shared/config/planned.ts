@@ -6,7 +6,6 @@ import type { Path } from "./path.ts";
  * that it accepts acts, whatever stands here.
  */
 const plannedKeys: ReadonlySet<string> = new Set([
-  "git",
   "freezes",
   "notify",
   "defaults.rollback",

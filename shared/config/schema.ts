@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { PolicyText } from "../domain/policy.ts";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
+import { GitHostConfig } from "../history/config.ts";
 import { RegistryConfig } from "../registry/config.ts";
 import { WebhookConfig } from "../sources/config.ts";
 import { targetConfigs } from "../targets/config.ts";
@@ -78,6 +79,10 @@ export const Config = z.strictObject({
   registries: described(
     z._default(z.array(RegistryConfig), []),
     "Credentials and addresses of registries, by exact host. A registry that is not listed is asked without credentials.",
+  ),
+  git: described(
+    z._default(z.array(GitHostConfig), []),
+    "Credentials and addresses of git hosts, by exact host. A host that is not listed is asked without credentials.",
   ),
   targets: described(z._default(z.array(TargetConfig), []), "Where workloads run."),
   images: described(

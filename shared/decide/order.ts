@@ -1,6 +1,6 @@
 import type { Digest } from "../domain/reference.ts";
 import type { Order } from "../history/commit-history.ts";
-import type { Head } from "../ledger/ledger.ts";
+import type { Head } from "../ledger/image-document.ts";
 
 /** What a build of an image with an order means for the image. */
 export type BuildDecision =

@@ -1,5 +1,5 @@
 import type { Digest } from "../domain/reference.ts";
-import type { Built, Channel, Head, ImageDocument, Intent } from "../ledger/ledger.ts";
+import type { Built, Channel, Head, ImageDocument, Intent } from "../ledger/image-document.ts";
 import type { ChannelRule, ImageRule } from "./rules.ts";
 
 /** A channel of which nothing is known yet. */

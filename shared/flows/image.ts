@@ -1,6 +1,7 @@
 import { imageDueMs } from "../decide/promotion.ts";
 import type { Repository } from "../domain/reference.ts";
-import type { ImageDocument, Stored, Write } from "../ledger/ledger.ts";
+import type { ImageDocument } from "../ledger/image-document.ts";
+import type { Stored, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { graceMs } from "./lease.ts";
 import { record } from "./record.ts";

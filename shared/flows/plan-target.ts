@@ -8,7 +8,8 @@ import {
   TargetDeniedError,
   TargetUnavailableError,
 } from "../errors.ts";
-import type { Built, Verdict } from "../ledger/ledger.ts";
+import type { Built } from "../ledger/image-document.ts";
+import type { Verdict } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { registryReason } from "./observe.ts";
 import { type Planned, plan } from "./plan.ts";

@@ -1,10 +1,9 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
-import { type Commit, isCommit } from "../domain/commit.ts";
-import type { Reference } from "../domain/reference.ts";
 import { type Cause, type Rollout, raised, type Wanted } from "../domain/rollout.ts";
-import type { Platform, Workload } from "../domain/workload.ts";
+import type { Workload } from "../domain/workload.ts";
+import type { Built } from "../ledger/image-document.ts";
 import {
-  type Built,
+  type Check,
   type OpenRollout,
   rolloutId,
   type Stored,
@@ -14,6 +13,7 @@ import {
 } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { isFree, newLease } from "./lease.ts";
+import { newestOf, platformMismatch, runsNewer } from "./plan-checks.ts";
 import { record } from "./record.ts";
 
 /** A rollout on record, with the workload document as it was last written by us. */
@@ -71,6 +71,8 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       if (fresh === undefined) return skip("gone");
     }
     const decision = decidePush(seen, fresh ?? workload, knownOf(stored?.value), rules);
+    const under = decision.kind === "roll-out" ? await newestOf(deps, seen) : undefined;
+    if (under === "superseded") return skip("superseded", "a newer build is on its way");
     switch (decision.kind) {
       case "unrelated":
         return undefined;
@@ -93,7 +95,8 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
         const newer = await runsNewer(deps, request, fresh ?? workload, decision.to);
         if (newer !== undefined) return skip(newer.reason, newer.detail);
-        const ticket = await write(deps, { ...request, workload: fresh ?? workload }, stored, decision);
+        const planned = { ...request, workload: fresh ?? workload };
+        const ticket = await write(deps, planned, stored, decision, under === undefined ? [] : [under]);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
       }
@@ -153,6 +156,7 @@ async function write(
   request: PlanRequest,
   stored: Stored<"workloads"> | undefined,
   { to, again }: PushDecision & { readonly kind: "roll-out" },
+  checks: readonly Check[],
 ): Promise<Ticket | undefined> {
   const { workload } = request;
   const nowMs = await deps.ledger.clock();
@@ -208,7 +212,7 @@ async function write(
     const reason = `rollout ${seq} replaced it`;
     writes.push(closing(before, before.open, { state: "superseded", reason }, nowMs));
   }
-  const outcome = await record(deps, "workload.plan", writes);
+  const outcome = await record(deps, "workload.plan", writes, checks);
   if (outcome === "conflict") return undefined;
   return { document: { id: workload.id, rev: (stored?.rev ?? 0) + 1, writer: "", value }, open };
 }
@@ -248,65 +252,7 @@ export function knownOf(document: WorkloadDocument | undefined): Known {
   };
 }
 
-/**
- * Whether a container that is to be replaced runs a commit of which the planned one is no descendant: somebody may have
- * put it there before Landfall knew of it. What runs a commit that nobody knows of is not asked about.
- */
-async function runsNewer(
-  deps: FlowDeps,
-  { seen, builds = [] }: PlanRequest,
-  workload: Workload,
-  to: Wanted,
-): Promise<{ readonly reason: "older" | "held-back"; readonly detail: string } | undefined> {
-  const { git } = deps.rule(seen.repository);
-  const { commit } = seen;
-  if (git === undefined || commit === undefined) return undefined;
-  for (const { name, reference } of workload.containers) {
-    if (to[name] === undefined || reference === undefined) continue;
-    const running = commitOf(reference, builds);
-    if (running === undefined || running === commit) continue;
-    const order = await deps.recorder.step("history.order", () => deps.history.order(git, running, commit));
-    if (order === "newer" || order === "same") continue;
-    const detail = `${name} runs ${running.slice(0, 12)}, and ${commit.slice(0, 12)} is ${order} to it`;
-    return { reason: order === "older" ? "older" : "held-back", detail };
-  }
-  return undefined;
-}
-
-function commitOf({ tag, digest }: Reference, builds: readonly Built[]): Commit | undefined {
-  const built = digest === undefined ? undefined : builds.find((each) => each.digest === digest);
-  return built?.commit ?? (isCommit(tag) ? tag : undefined);
-}
-
 /** A write of the rollout that is being replaced may still be on its way: ours has to leave a mark even if nothing changes. */
 function isDisputed(open: OpenRollout | undefined): boolean {
   return open !== undefined && (open.state === "applying" || open.disputed === true);
-}
-
-/** Only a workload whose spec is bound to platforms can be told to be wrong for an image: ask no more than that needs. */
-async function platformMismatch(deps: FlowDeps, request: PlanRequest): Promise<string | undefined> {
-  const { workload, seen, at } = request;
-  if (workload.platforms === undefined || workload.platforms.length === 0) return undefined;
-  const offered = await deps.recorder.step("registry.platforms", () =>
-    deps.registry.platforms(seen.repository, seen.digest),
-  );
-  if (offered.length === 0 || workload.platforms.some((platform) => fits(offered, platform)))
-    return undefined;
-  const nodes = await deps.recorder.step("target.platforms", () => at.target.platforms());
-  if (nodes.length === 0 || nodes.some((platform) => fits(offered, platform))) return undefined;
-  return `the image is for ${print(offered)}, the nodes are ${print(nodes)}`;
-}
-
-function fits(offered: readonly Platform[], wanted: Platform): boolean {
-  return offered.some(
-    (platform) =>
-      platform.os === wanted.os &&
-      (platform.architecture === wanted.architecture ||
-        platform.architecture === "" ||
-        wanted.architecture === ""),
-  );
-}
-
-function print(platforms: readonly Platform[]): string {
-  return [...new Set(platforms.map((platform) => `${platform.os}/${platform.architecture}`))].join(", ");
 }

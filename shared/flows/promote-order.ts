@@ -1,7 +1,8 @@
 import type { PromoteMessage } from "../bus/bus.ts";
 import { newChannel } from "../decide/promotion.ts";
 import type { ChannelRule } from "../decide/rules.ts";
-import type { Built, Channel, EventDocument, ImageDocument } from "../ledger/ledger.ts";
+import type { Built, Channel, ImageDocument } from "../ledger/image-document.ts";
+import type { EventDocument } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";

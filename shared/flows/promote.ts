@@ -10,7 +10,8 @@ import {
 import type { ChannelRule } from "../decide/rules.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
 import { messageOf, RegistryResponseError } from "../errors.ts";
-import type { Channel, Stored } from "../ledger/ledger.ts";
+import type { Channel } from "../ledger/image-document.ts";
+import type { Stored } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { loadImage, saveImage } from "./image.ts";
 import { graceMs, holds, isFree, leaseMs, letEnd, newLease } from "./lease.ts";

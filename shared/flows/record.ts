@@ -1,5 +1,5 @@
 import { LedgerUnavailableError } from "../errors.ts";
-import type { Write } from "../ledger/ledger.ts";
+import type { Check, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { FaultPoint } from "./recorder.ts";
 
@@ -16,12 +16,13 @@ export async function record(
   deps: Pick<FlowDeps, "ledger" | "clock" | "newId" | "recorder">,
   point: FaultPoint,
   writes: readonly [Write, ...Write[]],
+  checks: readonly Check[] = [],
 ): Promise<"written" | "conflict"> {
   const writer = deps.newId();
   return deps.recorder.step(point, async () => {
     for (let attempt = 1; ; attempt++) {
       try {
-        const outcome = await deps.ledger.commit(writer, writes);
+        const outcome = await deps.ledger.commit(writer, writes, checks);
         if (outcome.kind === "committed") return "written";
         if (attempt === 1) return "conflict";
         const [first] = writes;

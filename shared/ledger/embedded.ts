@@ -61,7 +61,7 @@ export function embeddedLedger(where: EmbeddedStore | string, clock: Clock): Led
         return row === undefined ? undefined : stored<C>(row);
       }),
 
-    commit: (writer, writes) =>
+    commit: (writer, writes, checks = []) =>
       ask(() => {
         if (writes.length === 0) return { kind: "committed" };
         const rows = writes.map((write) => ({ ...rowOf(write), writer }));
@@ -69,6 +69,10 @@ export function embeddedLedger(where: EmbeddedStore | string, clock: Clock): Led
           writes.some(({ collection }) => collection === "events") && eventWrites++ % sweepEvery === 0;
         return store.transaction<CommitOutcome>(
           () => {
+            for (const { collection, id, expect } of checks) {
+              const [stored] = rowsOf(statements.get.all(collection, id));
+              if ((stored?.rev ?? 0) !== expect) return { kind: "conflict", collection, id };
+            }
             for (const row of rows) {
               const { changes } = (row.expect === 0 ? statements.create : statements.replace).run(row);
               if (changes === 0) return { kind: "conflict", collection: row.collection, id: row.id };

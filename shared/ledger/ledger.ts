@@ -1,9 +1,9 @@
 import type { ImageBuild } from "../domain/build.ts";
-import type { Commit } from "../domain/commit.ts";
 import { type ImagePush, repositoryOf } from "../domain/push.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
 import type { Cause, OpenState, Rollout, RolloutTimes, Wanted } from "../domain/rollout.ts";
 import type { WorkloadId } from "../domain/workload.ts";
+import type { ImageDocument } from "./image-document.ts";
 
 /** What Landfall knows of `repository:tag`. Id: `repository:tag`. */
 export interface RefDocument {
@@ -95,76 +95,6 @@ export interface WorkloadDocument {
   readonly open?: OpenRollout;
 }
 
-/** An image that CI built from a commit. */
-export interface Built {
-  /** Absent for what somebody put there whom no build is known of. */
-  readonly commit?: Commit;
-  /** The tag that CI gave it, mostly the commit. */
-  readonly tag: string;
-  readonly digest: Digest;
-  /** Id of the event that brought it. */
-  readonly event: string;
-  /** Who asked for it, where a person did. */
-  readonly by?: string;
-}
-
-/** The newest accepted commit of an image. */
-export interface Head extends Built {
-  readonly commit: Commit;
-  /** Raised by one with each head: the allocator of order among plans of workloads that follow commits. */
-  readonly generation: number;
-  readonly acceptedMs: number;
-}
-
-/** A promotion that is under way: recorded before the registry is written to. */
-export interface Intent {
-  /** What the tag pointed to when it was recorded; absent: the tag was not there. */
-  readonly from?: Digest;
-  readonly to: Built;
-  /** Generation of the head that it brings there, or that was there when a person asked for it. */
-  readonly head: number;
-  /** Who writes to the registry, and until when that is believed (ledger's clock). */
-  readonly lease: { readonly holder: string; readonly untilMs: number };
-}
-
-/** A tag that Landfall owns. */
-export interface Channel {
-  /** What it points to, as far as Landfall has put it there. */
-  readonly promoted?: Built;
-  readonly promotedMs?: number;
-  /** Raised by one with each promotion: the allocator of order among plans of workloads on the channel. */
-  readonly generation: number;
-  /** Generation of the head when it was promoted last: only a newer head moves it on. */
-  readonly head: number;
-  readonly intent?: Intent;
-  /** Digests of earlier intents that never got a result: their writes may still arrive. */
-  readonly unsettled: readonly Digest[];
-  /** When the tag is looked at once more, ms: whether a late write or somebody else has moved it. */
-  readonly checkMs?: number;
-  /** Somebody else moved it to this digest; absent `found`: deleted it. Landfall leaves it until a person decides. */
-  readonly conflict?: { readonly found?: Digest; readonly sinceMs: number };
-  /** What it is to have, where it does not follow the head by itself. */
-  readonly asked?: Built;
-  /** The promotion whose workloads all have their plan. */
-  readonly planned: number;
-  /** What the channel before it proved: since when every workload there ran `digest` and was well, or why not. */
-  readonly soak?: { readonly digest: Digest; readonly sinceMs?: number; readonly stopped?: string };
-  /** What could not be done, for a person, and how often in a row. */
-  readonly trouble?: { readonly reason: string; readonly detail: string; readonly times: number };
-}
-
-/** What Landfall knows of the builds of an image. Id: the repository. */
-export interface ImageDocument {
-  readonly repository: Repository;
-  readonly head?: Head;
-  /** Generation of the head whose workloads all have their plan. */
-  readonly planned: number;
-  readonly channels: Readonly<Record<string, Channel>>;
-  /** Images whose commit is known, newest first, at most 100. */
-  readonly builds: readonly Built[];
-  readonly dueMs?: number;
-}
-
 /** What was decided for one workload. Skips name their reason. */
 export interface Verdict {
   readonly workload: WorkloadId;
@@ -234,6 +164,13 @@ export type Write = {
   };
 }[Collection];
 
+/** A document that a commit does not write, and that must be at this `rev` for it to happen. */
+export interface Check {
+  readonly collection: Collection;
+  readonly id: string;
+  readonly expect: number;
+}
+
 export type CommitOutcome =
   | { readonly kind: "committed" }
   | { readonly kind: "conflict"; readonly collection: Collection; readonly id: string };
@@ -255,10 +192,10 @@ export type Due =
 export interface Ledger {
   get<C extends Collection>(collection: C, id: string): Promise<Stored<C> | undefined>;
   /**
-   * Writes all documents or none. Each becomes `rev = expect + 1` under `writer`.
+   * Writes all documents or none. Each becomes `rev = expect + 1` under `writer`; what is only checked stays as it is.
    * @throws DocumentTooLargeError when a document would exceed `maxDocumentBytes`
    */
-  commit(writer: string, writes: readonly Write[]): Promise<CommitOutcome>;
+  commit(writer: string, writes: readonly Write[], checks?: readonly Check[]): Promise<CommitOutcome>;
   /** Refs, images, workloads and events whose `dueMs` (a workload's is its open rollout's) is at most `nowMs`, soonest first. */
   due(nowMs: number, limit: number): Promise<readonly Due[]>;
   /** How many workloads of the target have an open rollout in `applying` or `verifying`. */

@@ -1,6 +1,7 @@
 import type { Digest } from "../../shared/domain/reference.ts";
 import type { OpenState, Rollout } from "../../shared/domain/rollout.ts";
 import { workloadId } from "../../shared/domain/workload.ts";
+import type { ImageDocument } from "../../shared/ledger/image-document.ts";
 import type {
   EventDocument,
   OpenRollout,
@@ -21,6 +22,10 @@ export function refDocument(change: Partial<RefDocument> = {}): RefDocument {
     dirty: false,
     ...change,
   };
+}
+
+export function imageDocument(change: Partial<ImageDocument> = {}): ImageDocument {
+  return { repository: "docker.io/acme/web", planned: 0, channels: {}, builds: [], ...change };
 }
 
 export function workloadDocument(change: Partial<WorkloadDocument> = {}): WorkloadDocument {

@@ -7,6 +7,7 @@ import {
   digestOf,
   eventDocument,
   farAwayMs,
+  imageDocument,
   openRollout,
   pushEvent,
   refDocument,
@@ -133,6 +134,36 @@ export function ledgerContract(name: string, make: () => Promise<Ledger>): void 
         expect(await ledger.commit("w", [ref("free", 0), event("two", 0), ref("one", 0)])).toEqual(
           conflict("events", "two"),
         );
+      });
+
+      it("are written where what they depend on is at its rev, which stays as it is", async () => {
+        await ledger.commit("before", [{ collection: "images", id: "i", value: imageDocument(), expect: 0 }]);
+        const checks = [
+          { collection: "images", id: "i", expect: 1 },
+          { collection: "refs", id: "none", expect: 0 },
+        ] as const;
+        expect(await ledger.commit("w", [ref("a", 0)], checks)).toEqual(committed);
+        expect(await ledger.commit("w", [ref("b", 0)], checks)).toEqual(committed);
+        expect(await ledger.get("images", "i")).toMatchObject({ rev: 1, writer: "before" });
+        expect(await ledger.get("refs", "none")).toBeUndefined();
+        // What was only checked is written as if nothing had been.
+        const value = imageDocument({ planned: 1 });
+        expect(await ledger.commit("w", [{ collection: "images", id: "i", value, expect: 1 }])).toEqual(
+          committed,
+        );
+      });
+
+      it.each([
+        { name: "was written since", expect: 1 },
+        { name: "was not written that often", expect: 3 },
+        { name: "should not be there", expect: 0 },
+      ])("are none of them written when what they depend on $name", async ({ expect: rev }) => {
+        await ledger.commit("before", [{ collection: "images", id: "i", value: imageDocument(), expect: 0 }]);
+        await ledger.commit("before", [{ collection: "images", id: "i", value: imageDocument(), expect: 1 }]);
+        const checks = [{ collection: "images", id: "i", expect: rev }] as const;
+        expect(await ledger.commit("w", [ref("a", 0)], checks)).toEqual(conflict("images", "i"));
+        expect(await ledger.get("refs", "a")).toBeUndefined();
+        expect(await ledger.get("images", "i")).toMatchObject({ rev: 2 });
       });
 
       it("may be none", async () => {

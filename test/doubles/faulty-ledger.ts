@@ -103,7 +103,7 @@ export function faultyLedger(inner: Ledger, options: FaultyLedgerOptions = {}): 
         () => inner.get(collection, id),
         () => count("documentReads"),
       ),
-    commit: (writer, writes) =>
+    commit: (writer, writes, checks) =>
       through<CommitOutcome>(
         {
           method: "commit",
@@ -111,7 +111,7 @@ export function faultyLedger(inner: Ledger, options: FaultyLedgerOptions = {}): 
           writes,
           writer,
         },
-        () => inner.commit(writer, writes),
+        () => inner.commit(writer, writes, checks),
         ({ kind }) => {
           if (kind === "conflict") return count("conflicts");
           count("commits");

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import type { Message } from "../../shared/bus/bus.ts";
 import type { ImageRule } from "../../shared/decide/rules.ts";
 import { type Digest, parseReference, type Repository } from "../../shared/domain/reference.ts";
+import type { Ledger } from "../../shared/ledger/ledger.ts";
 import { type Graph, historyOf, logLinear } from "../contracts/history-graphs.ts";
 import { faultyLedger } from "../doubles/faulty-ledger.ts";
 import { modelHistory } from "../doubles/model-history.ts";
@@ -72,11 +73,14 @@ interface Played {
   readonly here: World;
   /** Whether a write to the registry took effect later than its lease lasts. */
   readonly wasLate: boolean;
+  /** Intents and plans for an ancestor of what was the head when they were accepted. */
+  readonly backwards: readonly string[];
 }
 
 async function play(plan: Plan, scheduler: fc.Scheduler): Promise<Played> {
   let calm = false;
   let wasLate = false;
+  const backwards: string[] = [];
   const turn = (label: string) => {
     if (calm) return Promise.resolve();
     const sinceMs = here.clock.now();
@@ -95,7 +99,7 @@ async function play(plan: Plan, scheduler: fc.Scheduler): Promise<Played> {
       }),
     ),
     ledger: (inner) =>
-      faultyLedger(inner, {
+      faultyLedger(watched(inner, backwards), {
         schedule: (call, phase) =>
           call.method === "clock" ? Promise.resolve() : turn(`${call.method} ${phase}`),
         fault: (call) =>
@@ -138,7 +142,40 @@ async function play(plan: Plan, scheduler: fc.Scheduler): Promise<Played> {
   await scheduler.waitIdle();
   calm = true;
   await here.settle();
-  return { here, wasLate };
+  return { here, wasLate, backwards };
+}
+
+/** Sees every intent and every plan as it is accepted, beside the head of that moment. */
+function watched(inner: Ledger, backwards: string[]): Ledger {
+  const holders = new Set<string>();
+  return {
+    ...inner,
+    async commit(writer, writes, checks) {
+      const head = (await inner.get("images", repository))?.value.head;
+      const outcome = await inner.commit(writer, writes, checks);
+      if (outcome.kind === "conflict") return outcome;
+      for (const { collection, value, expect: rev } of writes) {
+        const digests =
+          collection === "images"
+            ? Object.values(value.channels).flatMap(({ intent }) => {
+                if (intent === undefined || holders.has(intent.lease.holder)) return [];
+                holders.add(intent.lease.holder);
+                return [intent.to.digest];
+              })
+            : collection === "rollouts" && rev === 0
+              ? Object.values(value.to).map(({ digest }) => digest)
+              : [];
+        const newest = collection === "images" ? value.head : head;
+        for (const digest of digests) {
+          const [name, top] = [commitOf.get(digest), newest && commitOf.get(newest.digest)];
+          if (name !== undefined && top !== undefined && isAncestor(name, top)) {
+            backwards.push(`${collection} ${name} under ${top}`);
+          }
+        }
+      }
+      return outcome;
+    },
+  };
 }
 
 function isAncestor(one: string, other: string): boolean {
@@ -153,7 +190,8 @@ function isForward(commits: readonly (string | undefined)[]): boolean {
   });
 }
 
-async function check({ here, wasLate }: Played): Promise<void> {
+async function check({ here, wasLate, backwards }: Played): Promise<void> {
+  expect(backwards).toEqual([]);
   const wanted = digestOf(newest);
   expect(here.registry.digestOf(repository, "prod")).toBe(wanted);
   const image = (await here.ledger.get("images", repository))?.value;

@@ -125,6 +125,15 @@ function writeOf(change: Change, name: string) {
       return { update: { name, fields: change.fields }, currentDocument: { exists: false } };
     case "replace":
       return { update: { name, fields: change.fields }, currentDocument: { updateTime: change.version } };
+    case "check":
+      // Under an empty mask an update changes no field, and a document whose fields do not change keeps its version.
+      return change.version === undefined
+        ? { delete: name, currentDocument: { exists: false } }
+        : {
+            update: { name },
+            updateMask: { fieldPaths: [] },
+            currentDocument: { updateTime: change.version },
+          };
     case "put":
       return { update: { name, fields: change.fields } };
     case "delete":

@@ -1,4 +1,4 @@
-import type { Collection, CommitOutcome, Stored, Write } from "../ledger.ts";
+import type { Check, Collection, CommitOutcome, Stored, Write } from "../ledger.ts";
 import { fieldsOf, markedMs, storedOf } from "./map.ts";
 import { markerOf, pathOf } from "./paths.ts";
 import type { Store } from "./store.ts";
@@ -19,10 +19,16 @@ export interface FirestoreDocuments {
   read<C extends Collection>(places: readonly Place<C>[]): Promise<readonly (Stored<C> | undefined)[]>;
   /** The document that a query found; a write of it needs no reading then. */
   seen<C extends Collection>(collection: C, found: Found): Stored<C>;
-  commit(writer: string, writes: readonly Write[]): Promise<CommitOutcome>;
+  commit(writer: string, writes: readonly Write[], checks?: readonly Check[]): Promise<CommitOutcome>;
 }
 
-interface Entry extends Place {
+/** A document that a commit depends on. */
+interface Expected extends Place {
+  readonly id: string;
+  readonly expect: number;
+}
+
+interface Entry extends Expected {
   readonly write: Write;
   readonly fields: Fields;
 }
@@ -54,12 +60,12 @@ export function firestoreDocuments(store: Store): FirestoreDocuments {
   }
 
   /** Names the first document that is not as expected. Whose a write was is for the caller to see: no commit is repeated here. */
-  async function conflict(entries: readonly [Entry, ...Entry[]]): Promise<CommitOutcome> {
-    for (const { path, write } of entries) known.forget(path, write.expect);
-    const [first] = entries;
-    const stored = entries.length === 1 ? [] : await read(entries);
-    const { write } = entries.find((entry, n) => (stored[n]?.rev ?? 0) !== entry.write.expect) ?? first;
-    return { kind: "conflict", collection: write.collection, id: write.id };
+  async function conflict(expected: readonly [Expected, ...Expected[]]): Promise<CommitOutcome> {
+    for (const { path, expect } of expected) known.forget(path, expect);
+    const [first] = expected;
+    const stored = expected.length === 1 ? [] : await read(expected);
+    const { collection, id } = expected.find(({ expect }, n) => (stored[n]?.rev ?? 0) !== expect) ?? first;
+    return { kind: "conflict", collection, id };
   }
 
   /** @returns `undefined` when a document is known not to be at the `rev` that is expected */
@@ -80,20 +86,46 @@ export function firestoreDocuments(store: Store): FirestoreDocuments {
     return [...changes, ...markers];
   }
 
+  /** @returns `undefined` when a document is known not to be at the `rev` that is expected */
+  function dependingOn(checked: readonly Expected[]): readonly Change[] | undefined {
+    const depending: Change[] = [];
+    for (const { path, expect } of checked) {
+      const version = known.at(path, expect)?.version;
+      if (expect > 0 && version === undefined) return undefined;
+      depending.push({ kind: "check", path, version });
+    }
+    return depending;
+  }
+
   return {
     read,
     seen,
-    commit: async (writer, writes) => {
+    commit: async (writer, writes, checks = []) => {
       const [first, ...rest] = writes.map((write): Entry => {
-        const { collection, id } = write;
-        return { collection, path: pathOf(collection, id), write, fields: fieldsOf(write, writer) };
+        const { collection, id, expect } = write;
+        return {
+          collection,
+          id,
+          expect,
+          path: pathOf(collection, id),
+          write,
+          fields: fieldsOf(write, writer),
+        };
       });
       if (first === undefined) return { kind: "committed" };
       const entries = [first, ...rest] as const;
-      await read(entries.filter(({ path, write }) => write.expect > 0 && !known.at(path, write.expect)));
+      const checked = checks.map(
+        (check): Expected => ({ ...check, path: pathOf(check.collection, check.id) }),
+      );
+      const expected = [...entries, ...checked] as const;
+      await read(expected.filter(({ path, expect }) => expect > 0 && !known.at(path, expect)));
       const changes = changesOf(entries);
-      const written = changes === undefined ? undefined : await store.commit(changes);
-      if (written === undefined) return conflict(entries);
+      const depending = dependingOn(checked);
+      const written =
+        changes === undefined || depending === undefined
+          ? undefined
+          : await store.commit([...changes, ...depending]);
+      if (written === undefined) return conflict(expected);
       for (const [n, { path, write }] of entries.entries()) {
         const version = written[n];
         known.forget(path, write.expect);

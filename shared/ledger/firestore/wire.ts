@@ -54,6 +54,8 @@ export interface Found {
 export type Change =
   | { readonly kind: "create"; readonly path: string; readonly fields: Fields }
   | { readonly kind: "replace"; readonly path: string; readonly fields: Fields; readonly version: Version }
+  /** Nothing is written; the commit depends on it all the same. */
+  | { readonly kind: "check"; readonly path: string; readonly version: Version | undefined }
   | { readonly kind: "put"; readonly path: string; readonly fields: Fields }
   | { readonly kind: "delete"; readonly path: string; readonly version?: Version };
 
