@@ -71,8 +71,7 @@ export const GitHostConfig = z.discriminatedUnion("kind", [GithubConfig, Gitiles
 export type GitHostConfig = z.infer<typeof GitHostConfig>;
 
 function isGitHost(host: string): boolean {
-  const url = URL.parse(`https://${host}`);
-  return url !== null && url.host === host && !/[/?#@\\\s]/.test(host);
+  return URL.parse(`https://${host}`)?.host === host;
 }
 
 function isBase(text: string): boolean {

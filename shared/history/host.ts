@@ -39,9 +39,10 @@ export interface HistoryContext {
   readonly connect?: (options: HttpOptions) => HttpClient;
 }
 
-/** A host as `URL` writes it: in lower case, and without the port that https has anyway. */
+/** A host as `URL` writes it: in lower case, and without the port that https has anyway. Anything else stays as it is. */
 export function normaliseGitHost(host: string): string {
-  return URL.parse(`https://${host}`)?.host ?? host;
+  const url = /[/?#@\\\s]/.test(host) ? null : URL.parse(`https://${host}`);
+  return url?.host ?? host;
 }
 
 /** Which host answers for which repository. */

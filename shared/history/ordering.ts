@@ -46,32 +46,21 @@ export function commitHistory(hosts: GitHosts, options: OrderingOptions): Commit
     return known !== undefined && clock.monotonic() < known.until ? known.answer : undefined;
   };
 
-  /** Asks once, unless somebody is asking just that. */
-  const once = <Answer extends Relation | OnBranch>(
+  /** Asks once, and remembers what is answered, should nobody wait for it any more. */
+  const once = async <Answer extends Relation | OnBranch>(
     host: NamedHost,
     key: string,
     call: (host: GitHost) => Promise<Answer>,
   ): Promise<Answer> => {
-    // A key is of one kind of question, and so is what is kept under it.
-    const under = asking.get(key) as Promise<Answer> | undefined;
-    if (under !== undefined) return under;
-    const answer = host
-      .open()
-      .then(call)
-      .then(
-        (given) => {
-          remembered.set(key, { answer: given, until: clock.monotonic() + believedMs(given) });
-          return given;
-        },
-        (error: unknown) => {
-          const waitMs = error instanceof HistoryUnavailableError ? error.retryAfterMs : undefined;
-          if (waitMs !== undefined) closedUntil.set(host.name, clock.monotonic() + waitMs);
-          throw error;
-        },
-      )
-      .finally(() => asking.delete(key));
-    asking.set(key, answer);
-    return answer;
+    try {
+      const answer = await call(await host.open());
+      remembered.set(key, { answer, until: clock.monotonic() + believedMs(answer) });
+      return answer;
+    } catch (error) {
+      const waitMs = error instanceof HistoryUnavailableError ? error.retryAfterMs : undefined;
+      if (waitMs !== undefined) closedUntil.set(host.name, clock.monotonic() + waitMs);
+      throw error;
+    }
   };
 
   /** Waits no longer than the decision may take: an answer that comes later is for who asks next. */
@@ -101,28 +90,40 @@ export function commitHistory(hosts: GitHosts, options: OrderingOptions): Commit
     await clock.sleep(waitMs);
   };
 
+  /** Asks until there is an answer, or no more use in asking. */
+  const insist = async <Answer extends Relation | OnBranch>(
+    host: NamedHost,
+    key: string,
+    until: number,
+    call: (host: GitHost) => Promise<Answer>,
+  ): Promise<Answer> => {
+    for (let tries = 1; ; tries += 1) {
+      await whenOpen(host, until);
+      try {
+        return await inTime(once(host, key, call), until, host);
+      } catch (error) {
+        if (!(error instanceof HistoryUnavailableError) || tries === maxTries) throw error;
+        if (error.retryAfterMs !== undefined) continue;
+        const pauseMs = firstPauseMs * 2 ** (tries - 1) * (0.5 + random());
+        if (clock.monotonic() + pauseMs >= until) throw error;
+        await clock.sleep(pauseMs);
+      }
+    }
+  };
+
+  /** From memory, or with whoever asks just that already. */
   const ask = async <Answer extends Relation | OnBranch>(
     url: string,
     key: string,
     until: number,
     call: (host: GitHost) => Promise<Answer>,
   ): Promise<Answer> => {
-    const host = hosts.of(url);
-    for (let tries = 1; ; tries += 1) {
-      const known = recall(key);
-      if (known !== undefined) return known as Answer;
-      await whenOpen(host, until);
-      try {
-        return await inTime(once(host, key, call), until, host);
-      } catch (error) {
-        if (!(error instanceof HistoryUnavailableError) || tries === maxTries) throw error;
-        const pauseMs = firstPauseMs * 2 ** (tries - 1) * (0.5 + random());
-        if (error.retryAfterMs === undefined) {
-          if (clock.monotonic() + pauseMs >= until) throw error;
-          await clock.sleep(pauseMs);
-        }
-      }
-    }
+    // A key is of one kind of question, and so are the answers under it.
+    const known = (recall(key) ?? asking.get(key)) as Answer | Promise<Answer> | undefined;
+    if (known !== undefined) return known;
+    const answer = insist(hosts.of(url), key, until, call).finally(() => asking.delete(key));
+    asking.set(key, answer);
+    return answer;
   };
 
   const relation = async (url: string, from: Commit, to: Commit, until: number): Promise<Relation> => {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import {
   type Answer,
   answerInstead,
@@ -11,6 +12,8 @@ import {
 export interface HostCall extends SeenRequest {
   readonly url: URL;
   header(name: string): string | undefined;
+  /** What was sent along. */
+  body(): Promise<Buffer>;
 }
 
 export interface AnsweredCall extends HostCall {
@@ -47,6 +50,7 @@ export async function gitHostServer(answer: (call: HostCall) => Promise<Answer>)
       response.socket?.destroySoon();
       return;
     }
+    let sent: Promise<Buffer> | undefined;
     const call: HostCall = {
       method,
       path,
@@ -55,6 +59,7 @@ export async function gitHostServer(answer: (call: HostCall) => Promise<Answer>)
         const value = request.headers[name];
         return typeof value === "string" ? value : value?.[0];
       },
+      body: () => (sent ??= buffer(request)),
     };
     const given = instead ?? (await answer(call));
     requests.push({ ...call, status: given.status, bytes: given.body.length });

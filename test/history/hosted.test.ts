@@ -5,11 +5,12 @@ import { githubHost } from "../../shared/history/github.ts";
 import { gitilesHost } from "../../shared/history/gitiles.ts";
 import { httpClient } from "../../shared/http.ts";
 import { historyContract } from "../contracts/history.ts";
-import { type Graph, historyOf, relationIn } from "../contracts/history-graphs.ts";
+import { historyOf, relationIn } from "../contracts/history-graphs.ts";
 import { type CommitGraph, memoryGraph } from "../doubles/commit-graph.ts";
 import { githubServer } from "../doubles/github-server.ts";
 import { gitilesServer } from "../doubles/gitiles-server.ts";
 import { skippingClock } from "../doubles/skipping-clock.ts";
+import { anyGraph } from "./any-graph.ts";
 
 historyContract("github, on graphs in memory,", async () => {
   const server = await githubServer();
@@ -44,23 +45,6 @@ historyContract(
   },
   { knowsUnreachable: false },
 );
-
-/** Any graph whose commits' parents come before them, with dates in no order, all of it on one branch or two. */
-const anyGraph: fc.Arbitrary<Graph> = fc
-  .array(fc.record({ parents: fc.array(fc.nat(), { maxLength: 3 }), atS: fc.integer({ min: 1, max: 9 }) }), {
-    minLength: 1,
-    maxLength: 8,
-  })
-  .map((drawn) => {
-    const commits = drawn.map(({ parents, atS }, index) => ({
-      name: `c${index}`,
-      parents: index === 0 ? [] : [...new Set(parents.map((parent) => `c${parent % index}`))],
-      atS,
-    }));
-    const heads = commits.filter(({ name }) => !commits.some(({ parents }) => parents.includes(name)));
-    const branches = heads.map(({ name }, index) => [index === 0 ? "main" : `side-${index}`, name] as const);
-    return { name: "any", commits, branches: Object.fromEntries(branches) };
-  });
 
 describe("any graph, with dates in any order,", () => {
   const kinds = [

@@ -1,5 +1,5 @@
 import type { Commit } from "../../domain/commit.ts";
-import { type ObjectFormat, PackError, packReader } from "./pack.ts";
+import { type ObjectFormat, PackError, packLimits, packReader } from "./pack.ts";
 import { lineOf, type Packet, packetReader } from "./pkt-line.ts";
 
 /**
@@ -54,9 +54,10 @@ export function beyondReader(
   let ended = false;
   let decided: Beyond | AnswerError | undefined;
   const haveBytes = Buffer.from(have);
-  const pack = packReader(format, (commit) => {
+  const onCommit = (commit: Buffer) => {
     children ||= isChildOf(commit, haveBytes);
-  });
+  };
+  const pack = packReader(format, onCommit, { ...packLimits, readUpTo });
 
   const takePack = (data: Buffer): void => {
     const band = data[0];
@@ -64,11 +65,8 @@ export function beyondReader(
       decided = new AnswerError("refused", said(lineOf(data.subarray(1))));
     } else if (band === bands.pack) {
       pack.push(data.subarray(1));
-      const count = pack.count();
       if (children) decided = { kind: "some", children: "some", shallow };
-      else if (count !== undefined && count > readUpTo) {
-        decided = { kind: "some", children: "unread", shallow };
-      }
+      else if (pack.isUnread()) decided = { kind: "some", children: "unread", shallow };
     }
   };
 

@@ -10,6 +10,8 @@ export interface PackReader {
   push(piece: Buffer): void;
   /** How many objects the pack has; `undefined` until its first bytes have come. */
   count(): number | undefined;
+  /** Whether it has more objects than are to be read: then none is. */
+  isUnread(): boolean;
   /** Whether all of it has come, and its checksum is right. */
   isWhole(): boolean;
 }
@@ -25,13 +27,19 @@ export class PackError extends Error {
 }
 
 export interface PackLimits {
+  /** A pack of more objects is left unread. */
+  readonly readUpTo: number;
   /** One object, inflated. */
   readonly maxObjectBytes: number;
   /** All objects together, inflated: any of them may be the base of a later one, so none is forgotten. */
   readonly maxKeptBytes: number;
 }
 
-export const packLimits: PackLimits = { maxObjectBytes: 1024 * 1024, maxKeptBytes: 48 * 1024 * 1024 };
+export const packLimits: PackLimits = {
+  readUpTo: Number.POSITIVE_INFINITY,
+  maxObjectBytes: 1024 * 1024,
+  maxKeptBytes: 48 * 1024 * 1024,
+};
 
 const headBytes = 12;
 /** What keeping an object costs beside its content. */
@@ -47,7 +55,7 @@ const types = { commit: 1, offsetDelta: 6, refDelta: 7 } as const;
 export function packReader(
   format: ObjectFormat,
   onCommit: (commit: Buffer) => void,
-  limits: PackLimits = packLimits,
+  limits: PackLimits,
 ): PackReader {
   const hash = createHash(format);
   const idBytes = format === "sha1" ? 20 : 32;
@@ -75,8 +83,10 @@ export function packReader(
     count = rest.readUInt32BE(8);
     left = count;
     consume(headBytes);
-    return true;
+    return !isUnread();
   };
+
+  const isUnread = () => count !== undefined && count > limits.readUpTo;
 
   const baseFor = (header: ObjectHeader): Buffer => {
     if (header.baseOffset !== undefined) {
@@ -138,12 +148,14 @@ export function packReader(
 
   return {
     push(piece) {
+      if (isUnread()) return;
       if (whole && piece.length > 0) throw new PackError("broken", "bytes after the pack's end");
       rest = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
       let goesOn = !whole;
       while (goesOn) goesOn = step();
     },
     count: () => count,
+    isUnread,
     isWhole: () => whole,
   };
 }
