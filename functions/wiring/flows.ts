@@ -105,6 +105,7 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       history,
       rule: imageRules(loaded.config),
       verify: { timeoutMs: defaults.verify.timeout, stableForMs: defaults.verify.stableFor },
+      rollback: defaults.rollback,
       maxParallel: defaults.maxParallel,
       configHash: loaded.hash,
       clock,

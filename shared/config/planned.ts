@@ -8,7 +8,6 @@ import type { Path } from "./path.ts";
 const plannedKeys: ReadonlySet<string> = new Set([
   "freezes",
   "notify",
-  "defaults.rollback",
   "defaults.maxDriftShare",
   "registries[].auth",
   "registries[].nodes",

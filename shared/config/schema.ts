@@ -29,6 +29,10 @@ const Defaults = z.strictObject({
     "For targets without a mode of their own: `act` deploys, `observe` records what it would have deployed.",
   ),
   verify: described(z.prefault(Verify, {}), "When a rollout counts as succeeded."),
+  rollback: described(
+    z._default(z.boolean(), true),
+    "Whether a workload whose rollout fails is brought back to the last digest that was verified.",
+  ),
   maxParallel: described(
     z._default(
       z.int().check(z.minimum(1, "expected 1 or more"), z.maximum(1000, "expected at most 1000")),

@@ -29,7 +29,8 @@ export interface Known {
   /** Digests that containers name, but whose rollout failed, and not by the image. */
   readonly unproven?: Readonly<Record<string, Digest>>;
   readonly held: readonly { readonly digest: Digest; readonly reason: string }[];
-  readonly open?: { readonly seq: number; readonly to: Wanted };
+  /** `undoes`: it is a rollback of what had been written before. */
+  readonly open?: { readonly seq: number; readonly to: Wanted; readonly undoes?: Wanted };
 }
 
 /** What the configuration says about the target and about the image. */
@@ -69,6 +70,13 @@ export function decidePush(seen: Observed, workload: Workload, known: Known, rul
   if (known.open !== undefined) {
     const open = known.open;
     if (names.every((name) => open.to[name]?.digest === seen.digest)) return { kind: "join", seq: open.seq };
+    // Only something newer comes before a rollback is over.
+    const isUndone = ({ digest, generation }: WantedContainer) =>
+      digest === seen.digest && generation >= seen.generation;
+    const { undoes } = open;
+    if (undoes !== undefined && names.some((name) => undoes[name] !== undefined && isUndone(undoes[name]))) {
+      return { kind: "join", seq: open.seq };
+    }
     return observed(rules, { kind: "roll-out", to: { ...open.to, ...to } });
   }
   const behind = followers.filter((container) => container.reference?.digest !== seen.digest);

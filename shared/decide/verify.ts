@@ -23,7 +23,17 @@ export interface VerifyFacts {
 export type VerifyDecision =
   | { readonly kind: "wait"; readonly memory: VerifyMemory; readonly note: string }
   | { readonly kind: "succeeded"; readonly reason: string }
-  | { readonly kind: "failed"; readonly reason: string; readonly blame: Blame }
+  | {
+      readonly kind: "failed";
+      readonly reason: string;
+      readonly blame: Blame;
+      /** Containers that failed, as far as the target names them. */
+      readonly guilty: readonly string[];
+      /** Fewer tasks run than are wanted. */
+      readonly short: boolean;
+      /** The target went back by itself to what it had run before. */
+      readonly restored: boolean;
+    }
   /** Somebody else moved the workload on: not ours to judge. */
   | { readonly kind: "superseded"; readonly reason: string };
 
@@ -60,18 +70,21 @@ export function decideVerify(
   const failures = tasks
     .filter((task) => task.state === "failed" && task.createdMs >= facts.applyingMs - clockToleranceMs)
     .sort((one, other) => one.createdMs - other.createdMs);
-  const failed = (sentence: string): VerifyDecision => {
+  const failed = (sentence: string, restored = false): VerifyDecision => {
     const last = failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
     // Where no task says anything, there may be none: a quota, or whatever refuses them, shows in the update only.
     const words = last === undefined ? look.message : last.error;
     const own = words === undefined || sentence.includes(words) ? "" : `: ${words}`;
     const isOurs = last !== undefined && (last.container === undefined || last.container in facts.to);
     const blame = isOurs && last.environment !== true ? "image" : "environment";
-    return { kind: "failed", reason: `${sentence}${own}`, blame };
+    const guilty = blame === "image" && last?.container !== undefined ? [last.container] : [];
+    const up = look.tasks.filter((task) => task.desired && task.state === "running");
+    const short = slots(up) < look.wantedTasks;
+    return { kind: "failed", reason: `${sentence}${own}`, blame, guilty, short, restored };
   };
 
   if (look.update === "rolled-back") {
-    return failed(memory.said ?? look.message ?? "the target rolled the update back");
+    return failed(memory.said ?? look.message ?? "the target rolled the update back", true);
   }
   if (look.update === "rolling-back") {
     const said = look.message === undefined ? {} : { said: look.message };

@@ -4,19 +4,23 @@ import type { WorkloadId } from "./workload.ts";
 /** Why a workload is brought to other digests. */
 export interface Cause {
   /**
-   * `push`: a source reported it; `build`: CI built it; `promote`: a person asked for it; `sweep`: found while carrying on
-   * unfinished work.
+   * `push`: a source reported it; `build`: CI built it; `promote`: a person asked for it; `rollback`: an earlier rollout
+   * failed; `retry`: its environment did; `sweep`: found while carrying on unfinished work.
    */
-  readonly kind: "push" | "build" | "promote" | "sweep";
+  readonly kind: "push" | "build" | "promote" | "rollback" | "retry" | "sweep";
   /** Id of the event that led to the plan. */
   readonly event: string;
+  /** Number of the rollout of this workload that failed, for a rollback and a retry. */
+  readonly of?: number;
   /** Who, as far as the source says: a registry account, a person. */
   readonly by?: string;
 }
 
 export type OpenState = "planned" | "applying" | "verifying";
-export type FinalState = "succeeded" | "failed" | "superseded";
-export type RolloutState = OpenState | FinalState;
+/** `rolled-back`: it failed, and what was good before runs again; `rollback-unavailable`: it failed, and nothing could bring that back. */
+export type FinalState = "succeeded" | "failed" | "rolled-back" | "rollback-unavailable" | "superseded";
+/** `rolling-back`: it failed, and a rollout of its own is under way that undoes it. */
+export type RolloutState = OpenState | "rolling-back" | FinalState;
 
 /**
  * What says that a container is to run a digest: `tag`: the tag that it follows; `channel`: the promotion of its channel;

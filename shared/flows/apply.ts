@@ -1,15 +1,17 @@
 import { stillFollows } from "../decide/push.ts";
 import { noMemory } from "../decide/verify.ts";
+import type { Repository } from "../domain/reference.ts";
 import { type Wanted, wantedReference } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { OpenRollout } from "../ledger/ledger.ts";
 import type { WriteOutcome } from "../targets/target.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
-import { finish } from "./finish.ts";
+import { type End, finish } from "./finish.ts";
 import { holds } from "./lease.ts";
 import { registryReason } from "./observe.ts";
 import type { Ticket } from "./plan.ts";
+import { wayBack } from "./roll-back.ts";
 import { rebase, save } from "./save.ts";
 import { giveWay, retreat, waitForUnknown } from "./step-back.ts";
 
@@ -38,18 +40,15 @@ export async function apply(
     const read = await getFresh(deps, at, ticket);
     if (read.kind === "unavailable") return retreat(deps, ticket, read.message, read.retryAfterMs);
     const fresh = read.workload;
-    const { open } = ticket;
     if (fresh === undefined)
       return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
-    if (fresh.fence > open.seq) return fenced(deps, ticket, `rollout ${fresh.fence} was written since`);
-    const other = stillFollows(open.to, fresh, (repository) => ({
-      rule: deps.rule(repository),
-      mode: at.mode,
-    }));
-    if (other?.kind === "skip") {
-      const detail = other.detail === undefined ? "" : `: ${other.detail}`;
-      return finish(deps, ticket, { state: "superseded", reason: `${other.reason}${detail}` });
-    }
+    if (fresh.fence > ticket.open.seq)
+      return fenced(deps, ticket, `rollout ${fresh.fence} was written since`);
+    const way = await wayFor(deps, ticket, at, fresh);
+    if (way.kind === "ends") return finish(deps, ticket, way.end);
+    if (way.kind === "lost") return undefined;
+    ticket = way.ticket;
+    const { open } = ticket;
     const mustMark = open.disputed === true && target.capabilities.fences && fresh.fence < open.seq;
     if (isAt(fresh, open.to) && !mustMark) {
       const paused = open.again === true ? await isPaused(deps, at, ticket) : { kind: "going" as const };
@@ -98,6 +97,23 @@ export async function apply(
     if (current === undefined) return undefined;
     ticket = current;
   }
+}
+
+type Way =
+  | { readonly kind: "goes"; readonly ticket: Ticket }
+  | { readonly kind: "ends"; readonly end: End }
+  /** Somebody else moved the workload on. */
+  | { readonly kind: "lost" };
+
+/** Whether the workload, as it is now, still is what the plan was made for. */
+async function wayFor(deps: FlowDeps, ticket: Ticket, at: FlowTarget, fresh: Workload): Promise<Way> {
+  const { open } = ticket;
+  if (open.undoes !== undefined) return wayBack(deps, ticket, open.undoes, fresh);
+  const rules = (repository: Repository) => ({ rule: deps.rule(repository), mode: at.mode });
+  const other = stillFollows(open.to, fresh, rules);
+  if (other?.kind !== "skip") return { kind: "goes", ticket };
+  const detail = other.detail === undefined ? "" : `: ${other.detail}`;
+  return { kind: "ends", end: { state: "superseded", reason: `${other.reason}${detail}` } };
 }
 
 type Fresh = { readonly kind: "read"; readonly workload: Workload | undefined } | Unavailable;
@@ -166,7 +182,8 @@ async function correct(deps: FlowDeps, ticket: Ticket, fresh: Workload): Promise
       container.reference?.digest === open.to[container.name]?.digest,
   );
   if (same) return ticket;
-  const untouched = document.value.deployed === undefined && document.value.lastGood === undefined;
+  const { deployed, lastGood } = document.value;
+  const untouched = open.cause.of === undefined && deployed === undefined && lastGood === undefined;
   return save(deps, "workload.correct", ticket, { ...open, from }, untouched ? { baseline: from } : {});
 }
 
@@ -254,7 +271,7 @@ async function resolve(deps: FlowDeps, open: OpenRollout, shown: Workload): Prom
   return { kind: "at", to };
 }
 
-async function fenced(deps: FlowDeps, ticket: Ticket, why: string): Promise<undefined> {
+async function fenced(deps: FlowDeps, ticket: Ticket, why: string): Promise<Ticket | undefined> {
   return finish(deps, ticket, { state: "superseded", reason: `fenced: ${why}` });
 }
 

@@ -22,6 +22,8 @@ export interface FlowDeps {
   /** What the configuration says of an image. */
   readonly rule: (repository: Repository) => ImageRule;
   readonly verify: VerifyRules;
+  /** Whether a workload whose rollout fails is brought back to what was good. */
+  readonly rollback: boolean;
   /** Workloads of one target that may be applying or verifying at once, over all instances. */
   readonly maxParallel: number;
   /** Short hash of the configuration, recorded with each rollout. */

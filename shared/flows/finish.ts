@@ -1,75 +1,155 @@
+import { type Aftermath, decideAftermath } from "../decide/aftermath.ts";
 import type { Digest } from "../domain/reference.ts";
 import { printReference } from "../domain/reference.ts";
-import { type Blame, type FinalState, type Wanted, wantedReference } from "../domain/rollout.ts";
-import type { WorkloadDocument } from "../ledger/ledger.ts";
-import type { FlowDeps } from "./deps.ts";
+import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
+import type { WorkloadDocument, Write } from "../ledger/ledger.ts";
+import type { FlowDeps, FlowTarget } from "./deps.ts";
+import { closing, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
-import { closing, type Ticket } from "./plan.ts";
+import type { Ticket } from "./plan.ts";
 import { record } from "./record.ts";
 import { rebase } from "./save.ts";
+import { successorOf } from "./successor.ts";
 
-export interface End {
-  readonly state: FinalState;
-  readonly reason: string;
+export interface End extends Ending {
   readonly blame?: Blame;
   /** The target still shows what the rollout wrote, though it failed. */
   readonly stands?: boolean;
+  readonly guilty?: readonly string[];
+  readonly short?: boolean;
+  readonly restored?: boolean;
 }
 
-/** Ends a rollout: its history and the workload's state in one batch, then the next one that waits for the place. */
-export async function finish(deps: FlowDeps, ticket: Ticket, end: End): Promise<undefined> {
+/**
+ * Ends a rollout: its history, the workload's state and what follows from a failure in one batch, then the next one that
+ * waits for the place.
+ * @param at where it was verified: only what was seen there has consequences
+ * @returns the rollout that undoes it, to be carried on at once
+ */
+export async function finish(
+  deps: FlowDeps,
+  ticket: Ticket,
+  end: End,
+  at?: FlowTarget,
+): Promise<Ticket | undefined> {
   const nowMs = await deps.ledger.clock();
-  const { state, reason, blame, stands: _ } = end;
-  const outcome = { state, reason, ...(blame === undefined ? {} : { blame }) };
+  const undone = await undoneBy(deps, ticket.document.value.workload, ticket.open, end);
   for (let current: Ticket | undefined = ticket; ; current = await rebase(deps, current)) {
-    if (current === undefined) return;
+    if (current === undefined) return undefined;
     const { document, open } = current;
-    const { open: _open, unproven: _unproven, ...rest } = document.value;
-    const value: WorkloadDocument = { ...rest, ...consequences(document.value, open.to, end, nowMs) };
+    const aftermath = end.state === "failed" ? aftermathOf(deps, current, at, end) : undefined;
+    const { open: _open, unproven: _unproven, retry: _retry, ...rest } = document.value;
+    const settled = { ...rest, ...consequences(document.value, open.to, end, aftermath, nowMs) };
+    const next = successorOf(deps, document.value, open, aftermath, end, nowMs);
+    const value: WorkloadDocument = next === undefined ? settled : { ...settled, ...next.document };
     const write = { collection: "workloads", id: document.id, expect: document.rev, value } as const;
+    const { reason, blame } = end;
+    const state = stateOf(end, aftermath);
+    const outcome = { state, reason: reasonOf(reason, aftermath), ...(blame === undefined ? {} : { blame }) };
     const history = closing(document.value, open, outcome, nowMs);
-    if ((await record(deps, "workload.finish", [write, history])) === "written") break;
+    const more: readonly Write[] = [
+      ...(undone === undefined ? [] : [undone]),
+      ...(next === undefined ? [] : [next.rollout]),
+    ];
+    if ((await record(deps, "workload.finish", [write, history, ...more])) === "conflict") continue;
+    tell(deps, current, outcome, nowMs);
+    // A rollback keeps the place on the target, everything else lets the next one have it.
+    if (next?.open.lease === undefined) {
+      await wakeNext(deps, document.value.target);
+      return undefined;
+    }
+    return { document: { ...document, rev: document.rev + 1, value }, open: next.open };
   }
-  const { workload, target } = ticket.document.value;
-  const { seq, times } = ticket.open;
-  deps.log.write(state === "failed" ? "error" : "notice", `${workload}: rollout ${seq} ${state}: ${reason}`, {
+}
+
+function tell(
+  deps: FlowDeps,
+  { document, open }: Ticket,
+  { state, reason }: Pick<Rollout, "state" | "reason">,
+  nowMs: number,
+): void {
+  const { workload } = document.value;
+  const { seq, times } = open;
+  const severity =
+    state === "rollback-unavailable"
+      ? "alert"
+      : ["failed", "rolling-back"].includes(state)
+        ? "error"
+        : "notice";
+  deps.log.write(severity, `${workload}: rollout ${seq} ${state}: ${reason}`, {
     workload,
     seq,
     tookMs: nowMs - (times.heard ?? times.planned),
   });
-  await wakeNext(deps, target);
 }
+
+function aftermathOf(
+  { rollback }: FlowDeps,
+  { document, open }: Ticket,
+  at: FlowTarget | undefined,
+  end: End,
+): Aftermath {
+  const { lastGood, earlierGood = [], baseline } = document.value;
+  return decideAftermath({
+    to: open.to,
+    blame: end.blame ?? "environment",
+    isRollback: open.cause.kind === "rollback",
+    stands: end.stands === true,
+    restored: end.restored === true,
+    short: end.short === true,
+    guilty: end.guilty ?? [],
+    retries: open.retries ?? 0,
+    goods: [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined),
+    rules: { rollback, pins: at?.target.capabilities.pins === true },
+  });
+}
+
+function stateOf(end: End, aftermath: Aftermath | undefined): Rollout["state"] {
+  switch (aftermath?.kind) {
+    case undefined:
+      return end.state;
+    case "stay":
+    case "retry":
+      return "failed";
+    case "restored":
+      return "rolled-back";
+    case "roll-back":
+      return "rolling-back";
+    case "unavailable":
+      return "rollback-unavailable";
+    default:
+      return aftermath satisfies never;
+  }
+}
+
+function reasonOf(reason: string, aftermath: Aftermath | undefined): string {
+  return aftermath?.kind === "unavailable" ? `${reason}; it stays: ${aftermath.why}` : reason;
+}
+
+const maxEarlierGood = 9;
 
 function consequences(
   before: WorkloadDocument,
   to: Wanted,
   end: End,
+  aftermath: Aftermath | undefined,
   nowMs: number,
-): Partial<Pick<WorkloadDocument, "deployed" | "lastGood" | "holds" | "unproven">> {
+): Partial<WorkloadDocument> {
   const digests: Record<string, Digest> = {};
   for (const [name, wanted] of Object.entries(to)) digests[name] = wanted.digest;
   const deployed = { ...before.deployed, ...digests };
   const others = Object.entries(before.unproven ?? {}).filter(([name]) => digests[name] === undefined);
   const unproven = others.length === 0 ? {} : { unproven: Object.fromEntries(others) };
   switch (end.state) {
-    case "succeeded": {
-      const good = Object.entries(to).map(([name, wanted]) => [
-        name,
-        printReference(wantedReference(wanted)),
-      ]);
-      return { ...unproven, deployed, lastGood: { ...before.lastGood, ...Object.fromEntries(good) } };
-    }
+    case "succeeded":
+      return { ...unproven, deployed, ...goodsOf(before, to) };
     case "failed": {
-      const held = [...new Set(Object.values(digests))].map((digest) => ({
-        digest,
-        reason: end.reason,
-        sinceMs: nowMs,
-      }));
+      const held = aftermath !== undefined && "held" in aftermath ? aftermath.held : [];
       const isUnproven = end.stands === true && end.blame === "environment";
       return {
         ...(isUnproven ? { unproven: { ...before.unproven, ...digests } } : unproven),
         ...(end.stands === true ? { deployed } : {}),
-        ...(end.blame === "image" ? { holds: [...before.holds, ...held] } : {}),
+        holds: [...before.holds, ...held.map((digest) => ({ digest, reason: end.reason, sinceMs: nowMs }))],
       };
     }
     case "superseded":
@@ -77,4 +157,23 @@ function consequences(
     default:
       return end.state satisfies never;
   }
+}
+
+/** What runs now is good; what was good before stays known, and what was gone back to is not known twice. */
+function goodsOf(
+  { lastGood, earlierGood = [] }: WorkloadDocument,
+  to: Wanted,
+): Pick<WorkloadDocument, "lastGood" | "earlierGood"> {
+  const now = Object.fromEntries(
+    Object.entries(to).map(([name, wanted]) => [name, printReference(wantedReference(wanted))]),
+  );
+  const next = { ...lastGood, ...now };
+  const same = (images: Readonly<Record<string, string>>) => JSON.stringify(images) === JSON.stringify(next);
+  const earlier = [...(lastGood === undefined ? [] : [lastGood]), ...earlierGood].filter(
+    (images) => !same(images),
+  );
+  return {
+    lastGood: next,
+    ...(earlier.length === 0 ? {} : { earlierGood: earlier.slice(0, maxEarlierGood) }),
+  };
 }

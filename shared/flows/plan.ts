@@ -12,6 +12,7 @@ import {
   type Write,
 } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
+import { closing, undoneBy } from "./history.ts";
 import { isFree, newLease } from "./lease.ts";
 import { newestOf, platformMismatch, runsNewer } from "./plan-checks.ts";
 import { record } from "./record.ts";
@@ -209,37 +210,13 @@ async function write(
     { collection: "rollouts", id: rolloutId(workload.id, seq), expect: 0, value: rollout },
   ];
   if (before?.open !== undefined) {
-    const reason = `rollout ${seq} replaced it`;
-    writes.push(closing(before, before.open, { state: "superseded", reason }, nowMs));
+    const end = { state: "superseded", reason: `rollout ${seq} replaced it` } as const;
+    const undone = await undoneBy(deps, before.workload, before.open, end);
+    writes.push(closing(before, before.open, end, nowMs), ...(undone === undefined ? [] : [undone]));
   }
   const outcome = await record(deps, "workload.plan", writes, checks);
   if (outcome === "conflict") return undefined;
   return { document: { id: workload.id, rev: (stored?.rev ?? 0) + 1, writer: "", value }, open };
-}
-
-/** The write that ends an open rollout's history. */
-export function closing(
-  document: WorkloadDocument,
-  open: OpenRollout,
-  end: Pick<Rollout, "state" | "reason" | "blame">,
-  nowMs: number,
-): Write {
-  return {
-    collection: "rollouts",
-    id: rolloutId(document.workload, open.seq),
-    // Created with the plan, written a second time here, and never in between.
-    expect: 1,
-    value: {
-      workload: document.workload,
-      seq: open.seq,
-      cause: open.cause,
-      from: open.from,
-      to: open.to,
-      times: { ...open.times, finished: nowMs },
-      config: open.config,
-      ...end,
-    },
-  };
 }
 
 export function knownOf(document: WorkloadDocument | undefined): Known {

@@ -12,13 +12,14 @@ const pollMs = 500;
 /**
  * Looks at a rollout until it is decided or the budget is spent; what was seen is put on record only then, and another
  * invocation is asked to go on. With no budget it looks once and asks nobody.
+ * @returns the rollout that undoes this one, when it failed
  */
 export async function verify(
   deps: FlowDeps,
   ticket: Ticket,
   at: FlowTarget,
   budget: Budget,
-): Promise<undefined> {
+): Promise<Ticket | undefined> {
   const { open, document } = ticket;
   const facts = {
     seq: open.seq,
@@ -48,10 +49,9 @@ export async function verify(
     } else {
       const decision = decideVerify(facts, memory, seen.look, nowMs, deps.verify);
       if (decision.kind !== "wait") {
-        const { kind, reason } = decision;
-        const blame = decision.kind === "failed" ? { blame: decision.blame } : {};
-        await finish(deps, ticket, { state: kind, reason, ...blame, stands: shows(seen.look, open.to) });
-        return;
+        const stands = shows(seen.look, open.to);
+        const { kind: state, ...rest } = decision;
+        return finish(deps, ticket, { state, ...rest, stands }, at);
       }
       memory = decision.memory;
       note = decision.note;
@@ -63,9 +63,10 @@ export async function verify(
   const kept =
     (same(before, memory) && dueMs === open.dueMs) || (await save(deps, "workload.remember", ticket, next));
   // A target that cannot be asked is not worth one invocation after the other: the sweep looks again.
-  if (glance || isBlind || kept === undefined) return;
+  if (glance || isBlind || kept === undefined) return undefined;
   const message = { kind: "continue", workload: document.value.workload, seq: open.seq } as const;
   await deps.recorder.step("bus.continue", () => deps.bus.publish([message]));
+  return undefined;
 }
 
 type Seen =

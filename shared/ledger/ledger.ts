@@ -68,6 +68,10 @@ export interface OpenRollout {
   readonly disputed?: boolean;
   /** The workload names these digests already, but an earlier rollout of them failed by its environment. */
   readonly again?: boolean;
+  /** For a rollback: what the rollout had written that failed. */
+  readonly undoes?: Wanted;
+  /** How often it was tried again because its environment failed. */
+  readonly retries?: number;
   /** Why it waits, for a person. */
   readonly note?: string;
   /** The target could not be written to: it takes nobody's place on the target until then. */
@@ -87,6 +91,10 @@ export interface WorkloadDocument {
   readonly deployed?: Readonly<Record<string, Digest>>;
   /** Whole references as verified last, by container, as the target spells them. */
   readonly lastGood?: Readonly<Record<string, string>>;
+  /** What was good before `lastGood`, newest first, at most 9. */
+  readonly earlierGood?: readonly Readonly<Record<string, string>>[];
+  /** What is tried again once the rollback that is open has ended. */
+  readonly retry?: { readonly to: Wanted; readonly cause: Cause; readonly times: number; readonly pauseMs: number };
   /** Digests that Landfall put there and whose rollout failed by the environment: a later push of one tries again. */
   readonly unproven?: Readonly<Record<string, Digest>>;
   /** What ran before our first write, by container, as the target spelled it. */

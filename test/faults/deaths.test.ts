@@ -101,7 +101,7 @@ async function check({ here }: Stage, { restarts = { min: 1, max: 1 }, fails }: 
   const wanted = digestOf(here.tagged());
   for (const { id, containers } of await here.target.list()) {
     const parsed = parseReference(containers[0]?.image ?? "");
-    expect(parsed).toMatchObject({ reference: { digest: wanted } });
+    expect(parsed).toMatchObject({ reference: { digest: fails ? digestOf("a") : wanted } });
     const writes = here.target.writes.filter((write) => write.workload === id);
     const replaced = writes.filter((write) => write.restarted).length;
     expect(replaced, `restarts of ${id}`).toBeGreaterThanOrEqual(restarts.min);
@@ -114,7 +114,8 @@ async function check({ here }: Stage, { restarts = { min: 1, max: 1 }, fails }: 
     expect(value.holds.map(({ digest }) => digest)).toEqual(fails ? [wanted] : []);
   }
   for (const { id, value } of await here.ledger.rollouts({}, 1000)) {
-    expect([fails ? "failed" : "succeeded", "superseded"], id).toContain(value.state);
+    const undoes = value.cause.kind === "rollback";
+    expect([fails && !undoes ? "rolled-back" : "succeeded", "superseded"], id).toContain(value.state);
     expect(value.reason, id).toBeTruthy();
   }
   for (const { id, value } of await here.ledger.events({ nowMs: here.clock.now() }, 1000)) {

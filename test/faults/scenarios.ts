@@ -12,12 +12,13 @@ export interface Scenario {
   readonly stage: () => Stage | Promise<Stage>;
   /** How often the tasks of a workload are replaced; default exactly once. */
   readonly restarts?: { readonly min: number; readonly max: number };
-  /** The image fails, and is held. */
+  /** The image fails, is held, and makes room for the one before. */
   readonly fails?: true;
 }
 
 const arm: Platform = { os: "linux", architecture: "arm64" };
 const intel: Platform = { os: "linux", architecture: "amd64" };
+const twice = { min: 2, max: 2 };
 const never = { min: 0, max: 0 };
 
 /** The way of a push through the flows, and the turns that it can take. */
@@ -117,7 +118,7 @@ export const scenarios: readonly [Scenario, ...Scenario[]] = [
     restarts: { min: 0, max: 2 },
     stage: () => pushed({ once: ["update asked", (here) => pushAgain(here, "a")] }),
   },
-  { name: "an image that exits", fails: true, stage: () => pushed({ letter: "X" }) },
+  { name: "an image that exits", fails: true, restarts: twice, stage: () => pushed({ letter: "X" }) },
   {
     name: "an image for other platforms than its service names",
     stage: () => ({ ...pushed(), troubles: platforms }),

@@ -122,6 +122,7 @@ export function world(options: WorldOptions = {}): World {
     follows: () => true,
     rule: () => rule,
     verify: { timeoutMs: 600_000, stableForMs: 1_000 },
+    rollback: true,
     maxParallel,
     configHash: "test",
     clock,

@@ -1,0 +1,97 @@
+import { type Digest, parseReference } from "../domain/reference.ts";
+import type { Blame, Wanted, WantedContainer } from "../domain/rollout.ts";
+
+/** References by container, as the target spells them. */
+export type Images = Readonly<Record<string, string>>;
+
+export interface FailureFacts {
+  readonly to: Wanted;
+  readonly blame: Blame;
+  /** The rollout was itself a rollback: that is never rolled back. */
+  readonly isRollback: boolean;
+  /** The target still shows what the rollout wrote. */
+  readonly stands: boolean;
+  /** The target went back by itself to what it had run before. */
+  readonly restored: boolean;
+  /** Fewer tasks run than are wanted. */
+  readonly short: boolean;
+  /** Containers that failed by their own image; empty: the target names none. */
+  readonly guilty: readonly string[];
+  /** How often it was tried again because of its environment. */
+  readonly retries: number;
+  /** What was verified, newest first, then what ran before Landfall. */
+  readonly goods: readonly Images[];
+  readonly rules: { readonly rollback: boolean; readonly pins: boolean };
+}
+
+/** What becomes of a workload whose rollout failed. */
+export type Aftermath =
+  /** It is left as it is. */
+  | { readonly kind: "stay"; readonly held: readonly Digest[] }
+  | { readonly kind: "restored"; readonly held: readonly Digest[] }
+  | {
+      readonly kind: "roll-back";
+      readonly to: Wanted;
+      readonly held: readonly Digest[];
+      readonly thenRetryMs?: number;
+    }
+  | { readonly kind: "retry"; readonly afterMs: number }
+  | { readonly kind: "unavailable"; readonly why: string; readonly held: readonly Digest[] };
+
+/** A rollout that failed by its environment is tried again after these, ms. */
+const retryPausesMs = [60_000, 300_000, 900_000] as const;
+
+/**
+ * An image that failed by itself is held, and the workload goes back to what was good. What the environment did is
+ * tried again, and rolled back before only where it costs tasks.
+ */
+export function decideAftermath(facts: FailureFacts): Aftermath {
+  const { blame, isRollback, restored, stands, rules } = facts;
+  const held = blame === "image" && !isRollback ? heldBy(facts) : [];
+  if (isRollback) return { kind: "stay", held };
+  if (restored) return { kind: "restored", held };
+  if (!stands) return { kind: "stay", held };
+  const retryMs = blame === "environment" ? retryPausesMs[facts.retries] : undefined;
+  const goesBack = rules.rollback && (blame === "image" || facts.short);
+  if (!goesBack) return retryMs === undefined ? { kind: "stay", held } : { kind: "retry", afterMs: retryMs };
+  if (!rules.pins) {
+    return {
+      kind: "unavailable",
+      why: "the target takes no digest, and cannot be brought back to one",
+      held,
+    };
+  }
+  const to = goodFor(facts.to, facts.goods);
+  if (to === undefined) {
+    if (retryMs !== undefined) return { kind: "retry", afterMs: retryMs };
+    return { kind: "unavailable", why: "no digest is on record that it ran well with", held };
+  }
+  return { kind: "roll-back", to, held, ...(retryMs === undefined ? {} : { thenRetryMs: retryMs }) };
+}
+
+/** The newest good references for all containers that failed together; only whole ones can be gone back to. */
+export function goodFor(failed: Wanted, goods: readonly Images[]): Wanted | undefined {
+  for (const images of goods) {
+    const entries = Object.entries(failed).map(([name, wanted]) => backTo(wanted, images[name], name));
+    if (entries.every((entry) => entry !== undefined)) return Object.fromEntries(entries);
+  }
+  return undefined;
+}
+
+function backTo(failed: WantedContainer, image: string | undefined, name: string) {
+  const read = image === undefined ? undefined : parseReference(image);
+  if (read?.kind !== "reference") return undefined;
+  const { repository, tag, digest } = read.reference;
+  if (tag === undefined || digest === undefined || digest === failed.digest) return undefined;
+  // Under the observation that failed: the same one does not bring it back, a newer one does.
+  return [name, { ...failed, repository, tag, digest }] as const;
+}
+
+/** The images of the containers that failed; where the target names none, that of a workload with one container. */
+function heldBy({ to, guilty }: FailureFacts): readonly Digest[] {
+  const names = Object.keys(to);
+  const blamed = guilty.length > 0 ? names.filter((name) => guilty.includes(name)) : names;
+  const digests = [...new Set(blamed.flatMap((name) => to[name]?.digest ?? []))];
+  // Several images, and nobody knows whose fault it is: none is held.
+  return guilty.length > 0 || digests.length === 1 ? digests : [];
+}
