@@ -371,12 +371,6 @@ describe("a redeploy", () => {
     expect(swarmpit.requests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
-  it("is not asked for to reach another tag than the service has", async () => {
-    const images = { shop_web: { repository: "docker.io/acme/web", tag: "PROD", digest } } as const;
-    expect(await target.update(workload(), { seq: 1, images })).toMatchObject({ kind: "refused" });
-    expect(swarmpit.requests).toEqual([]);
-  });
-
   it("is accepted for a 202 only, whatever else comes back", () => {
     fc.assert(
       fc.property(
