@@ -22,7 +22,7 @@ const root = join(import.meta.dirname, "..");
 const capabilities: Readonly<Record<string, readonly string[]>> = {
   bus: ["bus.ts", "subscriber.ts"],
   history: ["commit-history.ts", "host.ts"],
-  ledger: ["ledger.ts"],
+  ledger: ["ledger.ts", "image-document.ts"],
   registry: ["registry.ts"],
   sources: ["source.ts", "hook-secret.ts"],
   targets: ["target.ts"],

@@ -15,8 +15,8 @@ import type { Log } from "../../shared/log.ts";
 import { storePath, type WiringContext } from "./context.ts";
 import { once, perConfig } from "./once.ts";
 import type { wirePull } from "./pull.ts";
-import { imageRules } from "./rules.ts";
 import { ociHost } from "./registries.ts";
+import { imageRules } from "./rules.ts";
 
 /** What flows act with in this process, made from the configuration; each part at its first use, and once. */
 export interface FlowWiring {

@@ -1,5 +1,4 @@
 import * as z from "zod/mini";
-import { normaliseGitHost } from "./host.ts";
 
 const keys = {
   host: described(
@@ -69,6 +68,12 @@ const GitConfig = z
 /** One entry of `git`. Texts that may hold secrets stay templates; they are resolved where they are used. */
 export const GitHostConfig = z.discriminatedUnion("kind", [GithubConfig, GitilesConfig, GitConfig]);
 export type GitHostConfig = z.infer<typeof GitHostConfig>;
+
+/** A host as `URL` writes it: in lower case, and without the port that https has anyway. Anything else stays as it is. */
+export function normaliseGitHost(host: string): string {
+  const url = /[/?#@\\\s]/.test(host) ? null : URL.parse(`https://${host}`);
+  return url?.host ?? host;
+}
 
 function isGitHost(host: string): boolean {
   return URL.parse(`https://${host}`)?.host === host;

@@ -39,12 +39,6 @@ export interface HistoryContext {
   readonly connect?: (options: HttpOptions) => HttpClient;
 }
 
-/** A host as `URL` writes it: in lower case, and without the port that https has anyway. Anything else stays as it is. */
-export function normaliseGitHost(host: string): string {
-  const url = /[/?#@\\\s]/.test(host) ? null : URL.parse(`https://${host}`);
-  return url?.host ?? host;
-}
-
 /** Which host answers for which repository. */
 export interface GitHosts {
   /** @throws HistoryDeniedError when the address is none that a git host could be asked about */

@@ -2,14 +2,8 @@ import { HistoryDeniedError } from "../errors.ts";
 import { type HttpClient, httpClient } from "../http.ts";
 import type { Secret } from "../secret.ts";
 import type { GitHost } from "./commit-history.ts";
-import {
-  type GitHostEntry,
-  type GitHostOptions,
-  type GitHosts,
-  type HistoryContext,
-  type NamedHost,
-  normaliseGitHost,
-} from "./host.ts";
+import { normaliseGitHost } from "./config.ts";
+import type { GitHostEntry, GitHostOptions, GitHosts, HistoryContext, NamedHost } from "./host.ts";
 
 /** Loads what makes a host of each kind. */
 export type GitHostKinds = Readonly<

@@ -1,4 +1,4 @@
-import type { TaskLook } from "./target.ts";
+import type { Look, TaskLook } from "./target.ts";
 
 /** Docker's task states. A task that was told to stop is no failure: `desired` says that it does not count. */
 export function taskStateOf(state: string): TaskLook["state"] {
@@ -27,4 +27,12 @@ export function isEnvironment(state: string, error: string): boolean {
   if (state === "rejected" || state === "orphaned") return true;
   if (state === "pending" && error !== "") return true;
   return /no such image|no suitable node/i.test(error);
+}
+
+/** The engine's words about an update. While it goes on they are `update in progress`, which explains no failure. */
+export function updateWords(
+  update: Look["update"],
+  message: string | null | undefined,
+): Pick<Look, "message"> {
+  return update === "updating" || (message ?? "") === "" ? {} : { message: message ?? "" };
 }

@@ -10,7 +10,7 @@ let built: Built;
 
 beforeAll(async () => {
   built = await buildAll();
-});
+}, 60_000);
 afterAll(() => built.remove());
 
 function ownIn(name: FunctionName): readonly string[] {
@@ -52,7 +52,7 @@ describe("the bundle of webhook", () => {
 
 describe("the bundles of builds and reconcile", () => {
   it.each<{ name: FunctionName }>([{ name: "builds" }, { name: "reconcile" }])(
-    "$name holds the registry, each kind of target and the ledger",
+    "$name holds the registry, each kind of target and of git host, and the ledger",
     ({ name }) => {
       expect(ownIn(name)).toEqual(
         expect.arrayContaining([
@@ -61,13 +61,16 @@ describe("the bundles of builds and reconcile", () => {
           "shared/targets/swarm/swarm.ts",
           "shared/targets/swarmpit/swarmpit.ts",
           "shared/targets/kubernetes/kubernetes.ts",
+          "shared/history/github.ts",
+          "shared/history/gitiles.ts",
+          "shared/history/git/git.ts",
           "shared/ledger/embedded.ts",
           "shared/ledger/firestore.ts",
           "shared/bus/pubsub.ts",
         ]),
       );
       expect(packagesIn(name)).toEqual(
-        expect.arrayContaining(["@google-cloud/firestore", "undici", "yaml", "zod"]),
+        expect.arrayContaining(["@google-cloud/firestore", "semver", "undici", "yaml", "zod"]),
       );
     },
   );
@@ -79,6 +82,10 @@ describe("the bundles of builds and reconcile", () => {
       const atStart = sourcesAtStart(built.metafiles[name]);
       expect(atStart).toContain("shared/targets/kubernetes/config.ts");
       expect(atStart).not.toContain("shared/targets/kubernetes/kubernetes.ts");
+      expect(atStart).toContain("shared/history/config.ts");
+      expect(atStart.filter((path) => path.startsWith("shared/history/"))).toEqual([
+        "shared/history/config.ts",
+      ]);
       expect(atStart.filter((path) => late.some((each) => path.includes(`node_modules/${each}/`)))).toEqual(
         [],
       );

@@ -138,6 +138,22 @@ export function targetContract(
       expect(await world.rest(web())).toEqual(before);
     });
 
+    it("brings the workload and its tasks to another tag of the repository", async () => {
+      const { first } = await running("runs", { labels: { team: "forms" } });
+      const other = await world.publish("v1.3.0_3f2c1d0", "runs");
+      const before = await world.rest(web());
+      expect(await deploy(await read(), other)).toEqual({ kind: "accepted" });
+      expect((await read()).containers[0]?.reference).toEqual(other);
+      expect(await world.rest(web())).toEqual(before);
+      const look = await until(
+        ({ tasks, update }) => update === "completed" && current(tasks, other).length === 1,
+      );
+      expect(look.workload.containers[0]?.reference).toEqual(other);
+      expect(look.tasks.filter((task) => task.desired && !isOf(task, other))).toEqual([]);
+      expect(await deploy(await read(), first)).toEqual({ kind: "accepted" });
+      expect((await read()).containers[0]?.reference).toMatchObject({ tag: "int" });
+    });
+
     it("shows the new tasks until all of them run and the update is over", async () => {
       const { first, second } = await running("runs", { tasks: 2 });
       await deploy(await read(), second);
@@ -228,14 +244,18 @@ export function targetContract(
     }
 
     if (losesAnswers) {
-      it("calls a lost answer unknown, whatever became of the write", async () => {
-        const { second } = await running();
-        const before = await read();
-        expect(world.loseNextAnswer).toBeDefined();
-        world.loseNextAnswer?.();
-        expect(await deploy(before, second)).toMatchObject({ kind: "unknown" });
-        expect((await read()).containers[0]?.reference).toEqual(second);
-      });
+      it.each(["int", "v2"])(
+        "calls a lost answer unknown, whatever became of the write (%s)",
+        async (tag) => {
+          await running();
+          const second = await world.publish(tag, "runs");
+          const before = await read();
+          expect(world.loseNextAnswer).toBeDefined();
+          world.loseNextAnswer?.();
+          expect(await deploy(before, second)).toMatchObject({ kind: "unknown" });
+          expect((await read()).containers[0]?.reference).toEqual(second);
+        },
+      );
     }
 
     it("says that nothing is known when the target cannot be reached", async () => {

@@ -29,6 +29,8 @@ interface RegistryAddress {
 export interface ImageBehaviour {
   /** The container's command, run by busybox, e.g. `["sh", "-c", "exit 3"]`. */
   readonly cmd?: readonly string[];
+  /** In place of busybox. */
+  readonly entrypoint?: readonly string[];
   /** Variables of the image itself, e.g. `VERSION=2`. */
   readonly env?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
@@ -141,7 +143,7 @@ export function testbed() {
      * @param repository path on that registry, e.g. `acme/web`
      */
     async pushImage(repository: string, tag: string, behaviour: ImageBehaviour = {}): Promise<Digest> {
-      const { os = "linux", architecture = "amd64", cmd, env, labels, on = "open" } = behaviour;
+      const { os = "linux", architecture = "amd64", cmd, entrypoint, env, labels, on = "open" } = behaviour;
       const [, base = "", baseTag = ""] = /^[^/]+\/(.+):([^:]+)$/.exec(bed.baseImage) ?? [];
       const from = `http://${bed.registry}/v2/${base}`;
       const manifest = (await (
@@ -158,6 +160,7 @@ export function testbed() {
           config: {
             ...config.config,
             ...(cmd === undefined ? {} : { Cmd: cmd }),
+            ...(entrypoint === undefined ? {} : { Entrypoint: entrypoint }),
             ...(env === undefined ? {} : { Env: env }),
             Labels: { ...config.config.Labels, ...labels },
           },

@@ -233,7 +233,7 @@ describe("a pack of commits", () => {
     {
       name: "of more than is kept",
       pack: writePack(Array.from({ length: 10 }, () => commit("x".repeat(100)))),
-      limits: { maxKeptBytes: 2_000 },
+      limits: { maxKeptBytes: 1_000 },
       kind: "too-large",
     },
   ])("$name is refused", ({ pack, limits = {}, kind }) => {

@@ -132,8 +132,17 @@ describe("Swarmpit's guards", () => {
   it("tell everybody the version, Docker's as a number", async () => {
     expect(await call("GET", "/version")).toMatchObject({
       status: 200,
-      body: { name: "swarmpit", docker: { api: 1.41, engine: "20.10.24" } },
+      body: { name: "swarmpit", version: "1.11-SNAPSHOT", docker: { api: 1.41, engine: "20.10.24" } },
     });
+  });
+
+  it.each([
+    { quirks: { ignoresTagQuery: true, viewersMayWrite: true }, release: "1.8" },
+    { quirks: { viewersMayWrite: true, danglingAt: true }, release: "1.9" },
+    { quirks: { danglingAt: true }, release: "1.10" },
+  ])("call themselves $release with the quirks of that release", async ({ quirks, release }) => {
+    const old = await world.start({ quirks });
+    expect(await call("GET", "/version", undefined, old)).toMatchObject({ body: { version: release } });
   });
 });
 
@@ -209,6 +218,33 @@ describe("Swarmpit's redeploy", () => {
     await serve("other", "int");
     await call("POST", "/api/services/other/redeploy?tag=prod", old.token(), old);
     expect(await imageOf("other")).toBe(`${registry.host}/acme/web:int@${int}`);
+  });
+
+  it.each([
+    { name: "a tag that is not there", tag: ":int", query: "?tag=nope" },
+    { name: "a tag, and has a port and no tag of its own", tag: "", query: "?tag=int" },
+  ])("leaves a service as it is that is asked for $name", async ({ tag, query }) => {
+    registry.push("acme/web", "int");
+    await serve("web", "int", { image: `${registry.host}/acme/web${tag}` });
+    const before = await imageOf("web");
+    const linked = await world.start({
+      hub: registry.url,
+      registryAccounts: [{ url: registry.url, public: true }],
+    });
+    const path = `/api/services/web/redeploy${query}`;
+    expect(await call("POST", path, linked.token(), linked)).toMatchObject({
+      status: 404,
+      body: { error: null },
+    });
+    expect(await imageOf("web")).toBe(before);
+  });
+
+  it("takes a blank tag for latest, whatever the service has", async () => {
+    const digest = registry.push("acme/web", "latest");
+    registry.push("acme/web", "int");
+    await serve("web", "int");
+    await redeploy("web?tag=");
+    expect(await imageOf("web")).toBe(`${registry.host}/acme/web:latest@${digest}`);
   });
 
   it("takes no tag for latest, and a port for a tag", async () => {

@@ -432,6 +432,24 @@ describe("what a Swarm says of a workload", () => {
     ]).toEqual([5_000, 5_000, 5_000, 3_000]);
   });
 
+  it.each<[state: string, message: string, said: object]>([
+    ["updating", "update in progress", {}],
+    ["paused", "update paused due to failure", { message: "update paused due to failure" }],
+    ["rollback_started", "manually requested rollback", { message: "manually requested rollback" }],
+    ["completed", "", {}],
+  ])("tells of an update that is %s what the engine says beyond that", (State, Message, said) => {
+    const each = { ...service({}), UpdateStatus: { State, Message } };
+    const {
+      update: _,
+      workload: _workload,
+      tasks: _tasks,
+      wantedTasks: _wanted,
+      windowMs: _window,
+      ...rest
+    } = toLook(toWorkload("swarm", each, undefined), each, []);
+    expect(rest).toEqual(said);
+  });
+
   it("names the platforms of nodes that take tasks as images do, each once", () => {
     const node = (Architecture: string, Availability = "active") => ({
       Spec: { Availability },

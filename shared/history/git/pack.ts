@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { inflateSync } from "node:zlib";
 import { applyDelta } from "./delta.ts";
+import { inflate } from "./inflate.ts";
+import { keptObjects } from "./kept-objects.ts";
 
 export type ObjectFormat = "sha1" | "sha256";
 
@@ -38,12 +39,10 @@ export interface PackLimits {
 export const packLimits: PackLimits = {
   readUpTo: Number.POSITIVE_INFINITY,
   maxObjectBytes: 1024 * 1024,
-  maxKeptBytes: 48 * 1024 * 1024,
+  maxKeptBytes: 20 * 1024 * 1024,
 };
 
 const headBytes = 12;
-/** What keeping an object costs beside its content. */
-const keptOverheadBytes = 200;
 
 const types = { commit: 1, offsetDelta: 6, refDelta: 7 } as const;
 
@@ -59,19 +58,23 @@ export function packReader(
 ): PackReader {
   const hash = createHash(format);
   const idBytes = format === "sha1" ? 20 : 32;
-  const byOffset = new Map<number, Buffer>();
-  let byId: Map<string, Buffer> | undefined;
+  const kept = keptObjects();
+  /** Where objects begin, by their id: made once one is named so. */
+  let byId: Map<string, number> | undefined;
   let rest: Buffer = Buffer.alloc(0);
-  let restAt = 0;
-  let keptBytes = 0;
+  /** Where in the pack `rest` begins, and how far it has been read. */
+  let restStart = 0;
+  let at = 0;
   let left: number | undefined;
   let count: number | undefined;
   let whole = false;
 
-  const consume = (bytes: number) => {
-    hash.update(rest.subarray(0, bytes));
-    rest = rest.subarray(bytes);
-    restAt += bytes;
+  /** What has been read goes into the checksum, and is let go. */
+  const forget = () => {
+    hash.update(rest.subarray(0, at));
+    rest = rest.subarray(at);
+    restStart += at;
+    at = 0;
   };
 
   const readHead = () => {
@@ -82,52 +85,62 @@ export function packReader(
     }
     count = rest.readUInt32BE(8);
     left = count;
-    consume(headBytes);
+    at = headBytes;
     return !isUnread();
   };
 
   const isUnread = () => count !== undefined && count > limits.readUpTo;
 
+  const idAt = (offset: number) => idOf(format, kept.at(offset) ?? Buffer.alloc(0));
+
   const baseFor = (header: ObjectHeader): Buffer => {
-    if (header.baseOffset !== undefined) {
-      const base = byOffset.get(restAt - header.baseOffset);
-      if (base !== undefined) return base;
-    } else if (header.baseId !== undefined) {
-      byId ??= new Map([...byOffset.values()].map((commit) => [idOf(format, commit), commit]));
-      const base = byId.get(header.baseId);
-      if (base !== undefined) return base;
+    if (header.baseId !== undefined) {
+      byId ??= new Map([...kept.offsets()].map((offset) => [idAt(offset), offset]));
     }
-    throw new PackError("broken", "a delta whose base is not in the pack");
+    const offset =
+      header.baseOffset === undefined ? byId?.get(header.baseId ?? "") : restStart + at - header.baseOffset;
+    const base = offset === undefined ? undefined : kept.at(offset);
+    if (base === undefined) throw new PackError("broken", "a delta whose base is not in the pack");
+    return base;
   };
 
-  const keep = (commit: Buffer) => {
-    keptBytes += commit.length + keptOverheadBytes;
-    if (keptBytes > limits.maxKeptBytes) {
-      throw new PackError("too-large", `more than ${byOffset.size} commits`);
+  const keep = (offset: number) => {
+    kept.keep(offset);
+    byId?.set(idAt(offset), offset);
+    if (kept.bytes > limits.maxKeptBytes) {
+      throw new PackError(
+        "too-large",
+        `more than ${kept.count} commits lie in between, and to be sure all would have to be read`,
+      );
     }
-    byOffset.set(restAt, commit);
-    byId?.set(idOf(format, commit), commit);
   };
 
   const readObject = () => {
-    const header = headerAt(rest, idBytes);
+    const header = headerAt(rest, at, idBytes);
     if (header === undefined) return false;
     if (header.size > limits.maxObjectBytes) {
       throw new PackError("too-large", `an object of ${header.size} bytes`);
     }
-    const inflated = inflate(rest.subarray(header.bytes), header.size);
-    if (inflated === undefined) return false;
-    const commit =
-      header.type === types.commit
-        ? inflated.content
-        : delta(baseFor(header), inflated.content, limits.maxObjectBytes);
-    keep(commit);
-    consume(header.bytes + inflated.bytes);
+    const isWhole = header.type === types.commit;
+    const content = isWhole ? kept.room(header.size) : Buffer.allocUnsafe(header.size);
+    const end = inflated(rest, header.end, content);
+    if (end === undefined) return false;
+    const commit = isWhole ? content : restored(baseFor(header), content);
+    keep(restStart + at);
+    at = end;
     onCommit(commit);
     return true;
   };
 
+  const restored = (base: Buffer, instructions: Buffer) => {
+    const made = delta(base, instructions, limits.maxObjectBytes);
+    const room = kept.room(made.length);
+    made.copy(room);
+    return room;
+  };
+
   const readChecksum = () => {
+    forget();
     if (rest.length < idBytes) return false;
     if (!hash.digest().equals(rest.subarray(0, idBytes))) {
       throw new PackError("broken", "a checksum that is not the pack's");
@@ -153,6 +166,7 @@ export function packReader(
       rest = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
       let goesOn = !whole;
       while (goesOn) goesOn = step();
+      if (!whole) forget();
     },
     count: () => count,
     isUnread,
@@ -164,16 +178,16 @@ interface ObjectHeader {
   readonly type: number;
   /** Of the content, inflated. */
   readonly size: number;
-  /** Of the header itself. */
-  readonly bytes: number;
+  /** Where it ends, and the content begins. */
+  readonly end: number;
   /** How many bytes before this object its base begins. */
   readonly baseOffset?: number;
   readonly baseId?: string;
 }
 
 /** `undefined`: it has not come whole yet. */
-function headerAt(bytes: Buffer, idBytes: number): ObjectHeader | undefined {
-  let at = 0;
+function headerAt(bytes: Buffer, start: number, idBytes: number): ObjectHeader | undefined {
+  let at = start;
   let byte = bytes[at];
   if (byte === undefined) return undefined;
   const type = (byte >> 4) & 7;
@@ -188,10 +202,10 @@ function headerAt(bytes: Buffer, idBytes: number): ObjectHeader | undefined {
   at += 1;
   switch (type) {
     case types.commit:
-      return { type, size, bytes: at };
+      return { type, size, end: at };
     case types.refDelta: {
       if (bytes.length < at + idBytes) return undefined;
-      return { type, size, bytes: at + idBytes, baseId: bytes.toString("hex", at, at + idBytes) };
+      return { type, size, end: at + idBytes, baseId: bytes.toString("hex", at, at + idBytes) };
     }
     case types.offsetDelta: {
       let offset = -1;
@@ -203,35 +217,19 @@ function headerAt(bytes: Buffer, idBytes: number): ObjectHeader | undefined {
         if (offset > 2 ** 40) throw new PackError("broken", "a base before all objects");
         at += 1;
       } while ((byte & 0x80) !== 0);
-      return { type, size, bytes: at, baseOffset: offset };
+      return { type, size, end: at, baseOffset: offset };
     }
     default:
       throw new PackError("broken", `an object of type ${type} among the commits`);
   }
 }
 
-/** Inflates one object of which only the inflated size is known; `undefined`: it has not come whole yet. */
-function inflate(
-  bytes: Buffer,
-  size: number,
-): { readonly content: Buffer; readonly bytes: number } | undefined {
+function inflated(bytes: Buffer, start: number, content: Buffer): number | undefined {
   try {
-    // One byte more than needed: zlib tells the end only where there is room left.
-    const options = { info: true, chunkSize: Math.max(size + 1, 64), maxOutputLength: Math.max(size, 1) };
-    const { buffer, engine } = inflateSync(bytes, options) as unknown as Inflated;
-    if (buffer.length !== size) throw new PackError("broken", "an object of another size than it says");
-    return { content: buffer, bytes: engine.bytesWritten };
+    return inflate(bytes, start, content);
   } catch (error) {
-    if (error instanceof PackError) throw error;
-    if (error instanceof Error && "code" in error && error.code === "Z_BUF_ERROR") return undefined;
     throw new PackError("broken", "an object that cannot be inflated", { cause: error });
   }
-}
-
-/** What zlib gives with `info`; its types know only the buffer. */
-interface Inflated {
-  readonly buffer: Buffer;
-  readonly engine: { readonly bytesWritten: number };
 }
 
 function delta(base: Buffer, instructions: Buffer, maxBytes: number): Buffer {

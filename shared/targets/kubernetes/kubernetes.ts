@@ -170,8 +170,8 @@ export function kubernetesTarget(options: ClusterOptions): Target {
       const found = await read(name);
       if (found === undefined) return undefined;
       const { place, wire, workload } = found;
-      const progress = progressOf(place.kind, wire);
       const stand = await readStand(client, place.kind, wire);
+      const progress = progressOf(place.kind, wire, stand.revision);
       const events = await readEvents(client, stand, progress.wantedTasks);
       const message =
         progress.message ?? stuckMessage(stand) ?? missingMessage(events.get(wire.metadata.uid) ?? []);

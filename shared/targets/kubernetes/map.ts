@@ -52,7 +52,7 @@ export function templateOf({ spec }: WorkloadWire): TemplateWire | undefined {
 }
 
 /** Why a change of the template would replace no pod, or not all of them. */
-export function standingReason(kind: Kind, spec: WorkloadWire["spec"]): string | undefined {
+function standingReason(kind: Kind, spec: WorkloadWire["spec"]): string | undefined {
   if (spec.paused === true) return `the ${kindNames[kind]} is paused`;
   if (spec.updateStrategy?.type === "OnDelete") {
     return "its update strategy is OnDelete: pods change when somebody deletes them";

@@ -2,16 +2,17 @@ import type { Look } from "../target.ts";
 import { brief } from "./answers.ts";
 import type { Kind } from "./kinds.ts";
 import { partitionOf } from "./map.ts";
+import type { Revision } from "./revisions.ts";
 import type { WorkloadWire } from "./schema.ts";
 
 /** What a workload's own object says about the change that it took last. */
 export type Progress = Pick<Look, "update" | "message" | "wantedTasks" | "unproven">;
 
 /** The state of an update as `kubectl rollout status` computes it. */
-export function progressOf(kind: Kind, wire: WorkloadWire): Progress {
+export function progressOf(kind: Kind, wire: WorkloadWire, revision: Revision | undefined): Progress {
   switch (kind) {
     case "deployment":
-      return deployment(wire);
+      return deployment(wire, revision);
     case "statefulset":
       return statefulSet(wire);
     case "daemonset":
@@ -30,7 +31,7 @@ export function isObserved({ metadata, status }: WorkloadWire): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 1);
 }
 
-function deployment(wire: WorkloadWire): Progress {
+function deployment(wire: WorkloadWire, revision: Revision | undefined): Progress {
   const { spec, status } = wire;
   const wantedTasks = spec.replicas ?? 1;
   const updated = status?.updatedReplicas ?? 0;
@@ -48,13 +49,24 @@ function deployment(wire: WorkloadWire): Progress {
   }
   if (!isObserved(wire)) return { update: "updating", wantedTasks };
   const conditions = status?.conditions ?? [];
-  const late = conditions.find(({ reason }) => reason === "ProgressDeadlineExceeded");
+  const late = conditions.find(
+    ({ reason, message }) => reason === "ProgressDeadlineExceeded" && !isOfAnother(message ?? "", revision),
+  );
   // With no pod to ask, only this tells of a quota or a webhook that refuses the pods.
   const refused = conditions.find(({ type, status: is }) => type === "ReplicaFailure" && is === "True");
   const said = [late, refused].flatMap((condition) => condition?.message?.replace(/\.$/, "") ?? []);
   const message = said.length === 0 ? {} : { message: brief(said.join("; ")) };
   if (late !== undefined) return { update: "paused", ...message, wantedTasks };
   return isDone ? { update: "completed", wantedTasks } : { update: "updating", ...message, wantedTasks };
+}
+
+/**
+ * A change back to an earlier template uses that one's ReplicaSet again, and the condition stays as the failed one left
+ * it until the old pods are gone. Its words name the ReplicaSet that was late.
+ */
+function isOfAnother(message: string, revision: Revision | undefined): boolean {
+  const [, late] = /^ReplicaSet "([^"]+)"/.exec(message) ?? [];
+  return late !== undefined && revision !== undefined && !late.endsWith(`-${revision.value}`);
 }
 
 function statefulSet(wire: WorkloadWire): Progress {

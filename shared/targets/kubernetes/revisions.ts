@@ -35,9 +35,11 @@ export function currentRevision(
 ): Revision | undefined {
   switch (kind) {
     case "deployment": {
-      const own = wire.metadata.annotations?.[deploymentRevision];
-      const current = revisions.find(({ metadata }) => metadata.annotations?.[deploymentRevision] === own);
-      const value = own === undefined ? undefined : current?.metadata.labels?.[templateHash];
+      // Its own number follows the ReplicaSets' a moment later, when its status may already be the new one's.
+      const newest = newestOf(revisions, ({ metadata }) =>
+        Number(metadata.annotations?.[deploymentRevision]),
+      );
+      const value = newest?.metadata.labels?.[templateHash];
       return value === undefined ? undefined : { label: templateHash, value };
     }
     case "statefulset": {
@@ -45,7 +47,7 @@ export function currentRevision(
       return value === undefined ? undefined : { label: revisionHash, value };
     }
     case "daemonset": {
-      const newest = revisions.toSorted((one, other) => (one.revision ?? 0) - (other.revision ?? 0)).at(-1);
+      const newest = newestOf(revisions, ({ revision }) => revision ?? 0);
       // Pods carry the bare hash, which is the end of the revision's name.
       const value = newest?.metadata.labels?.[revisionHash] ?? newest?.metadata.name.split("-").at(-1);
       return value === undefined ? undefined : { label: revisionHash, value };
@@ -59,6 +61,16 @@ export function currentRevision(
 
 export function isOfRevision(pod: PodWire, { label, value }: Revision): boolean {
   return pod.metadata.labels?.[label] === value;
+}
+
+function newestOf(
+  revisions: readonly RevisionWire[],
+  numberOf: (revision: RevisionWire) => number,
+): RevisionWire | undefined {
+  return revisions
+    .filter((each) => !Number.isNaN(numberOf(each)))
+    .toSorted((one, other) => numberOf(one) - numberOf(other))
+    .at(-1);
 }
 
 /** A selector as the query parameter `labelSelector`. */

@@ -1,6 +1,6 @@
 import { parseReference } from "../../domain/reference.ts";
 import { type Platform, type Workload, workloadId } from "../../domain/workload.ts";
-import { isEnvironment, taskErrorOf, taskStateOf } from "../docker-task.ts";
+import { isEnvironment, taskErrorOf, taskStateOf, updateWords } from "../docker-task.ts";
 import type { Look, TaskLook } from "../target.ts";
 import type { NodeWire, ServiceWire, TaskWire } from "./schema.ts";
 import { seqLabel } from "./spec.ts";
@@ -41,12 +41,12 @@ export function isJob(service: ServiceWire): boolean {
 }
 
 export function toLook(workload: Workload, service: ServiceWire, tasks: readonly TaskWire[]): Look {
-  const message = service.UpdateStatus?.Message ?? "";
+  const update = updateOf(service.UpdateStatus?.State);
   const looks = tasks.map((task) => toTask(workload.name, task));
   return {
     workload,
-    update: updateOf(service.UpdateStatus?.State),
-    ...(message === "" ? {} : { message }),
+    update,
+    ...updateWords(update, service.UpdateStatus?.Message),
     tasks: looks,
     wantedTasks: wantedTasksOf(service, looks),
     windowMs: (service.Spec.UpdateConfig?.Monitor ?? 0) / nsPerMs || defaultMonitorMs,

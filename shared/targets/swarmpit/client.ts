@@ -1,3 +1,4 @@
+import * as z from "zod/mini";
 import { systemClock } from "../../clock.ts";
 import { messageOf, TargetDeniedError, TargetUnavailableError } from "../../errors.ts";
 import { type HttpAnswer, type HttpClient, HttpError, headerOf, retryAfterMs } from "../../http.ts";
@@ -13,31 +14,45 @@ export interface SwarmpitConnection {
   readonly token: Secret;
   readonly headers: Readonly<Record<string, Secret>>;
   readonly http: HttpClient;
-  /** A call must be over within this, ms, the second try of a 401 included. */
+  /** A call must be over within this, ms, the second try of a 401 included; unless it names less. */
   readonly deadlineMs: number;
+}
+
+export interface Redeploy {
+  /** Another tag of the service's repository, which Swarmpit resolves from 1.9 on; absent: the tag that the service has. */
+  readonly tag?: string;
+  readonly deadlineMs?: number;
 }
 
 /** The calls of Swarmpit's API that a deployer needs. `id` is a service's id or name. */
 export interface SwarmpitClient {
   /** The JSON of a read; `undefined` when Swarmpit says that the service is not there. */
-  read(path: string): Promise<unknown>;
-  /** POST services/{id}/redeploy: resolves the service's own tag, pins what it finds, restarts every task. */
-  redeploy(id: string): Promise<WriteOutcome>;
+  read(path: string, deadlineMs?: number): Promise<unknown>;
+  /** POST services/{id}/redeploy: resolves a tag of the service's repository, pins what it finds, restarts every task. */
+  redeploy(id: string, redeploy?: Redeploy): Promise<WriteOutcome>;
+  /** The release that answers, e.g. `1.11-SNAPSHOT`; `undefined` where it cannot be asked: a proxy may show the API only. */
+  release(deadlineMs?: number): Promise<string | undefined>;
 }
+
+const Version = z.object({ version: z.string() });
 
 /** A list of 10,000 services is about 25 MB. */
 const maxBytes = 64 * 1024 * 1024;
 
 export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
   const base = connection.url.replace(/\/+$/, "");
-  const call = async (method: "GET" | "POST", path: string): Promise<HttpAnswer> => {
+  const call = async (
+    method: "GET" | "POST",
+    path: string,
+    deadlineMs = connection.deadlineMs,
+  ): Promise<HttpAnswer> => {
     const startedMs = systemClock.monotonic();
     const send = () =>
       connection.http.request({
         method,
         url: `${base}/${path}`,
         headers: headersOf(connection),
-        deadlineMs: Math.max(1, Math.ceil(connection.deadlineMs - (systemClock.monotonic() - startedMs))),
+        deadlineMs: Math.max(1, Math.ceil(deadlineMs - (systemClock.monotonic() - startedMs))),
         maxBytes,
       });
     const first = await send();
@@ -46,8 +61,8 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
   };
 
   return {
-    async read(path) {
-      const answer = await call("GET", path).catch((error: unknown) => {
+    async read(path, deadlineMs) {
+      const answer = await call("GET", path, deadlineMs).catch((error: unknown) => {
         throw unavailable(connection, error);
       });
       if (answer.status === 200) return jsonOf(connection.target, answer);
@@ -59,10 +74,11 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
         retryAfterMs: retryAfterMs(answer, systemClock.now()),
       });
     },
-    async redeploy(id) {
+    async redeploy(id, { tag, deadlineMs } = {}) {
+      const query = tag === undefined ? "" : `?tag=${encodeURIComponent(tag)}`;
       let answer: HttpAnswer;
       try {
-        answer = await call("POST", `services/${encodeURIComponent(id)}/redeploy`);
+        answer = await call("POST", `services/${encodeURIComponent(id)}/redeploy${query}`, deadlineMs);
       } catch (error) {
         if (!(error instanceof HttpError) || !error.sent) throw unavailable(connection, error);
         return { kind: "unknown", message: `Swarmpit: ${error.message}` };
@@ -77,6 +93,16 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
           });
         default:
           return outcome;
+      }
+    },
+    async release(deadlineMs) {
+      try {
+        // Beside the API, not under it.
+        const answer = await call("GET", "../version", deadlineMs);
+        const read = Version.safeParse(JSON.parse(answer.body.toString("utf8")));
+        return answer.status === 200 && read.success ? read.data.version : undefined;
+      } catch {
+        return undefined;
       }
     },
   };

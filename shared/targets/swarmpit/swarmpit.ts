@@ -1,6 +1,9 @@
 import * as z from "zod/mini";
+import { systemClock } from "../../clock.ts";
+import type { Workload } from "../../domain/workload.ts";
 import { TargetUnavailableError } from "../../errors.ts";
 import { httpClient } from "../../http.ts";
+import { updateWords } from "../docker-task.ts";
 import type { Change, Target, TargetContext, WriteOutcome } from "../target.ts";
 import { swarmpitClient } from "./client.ts";
 import type { SwarmpitConfig } from "./config.ts";
@@ -9,12 +12,14 @@ import { SwarmpitHandle, SwarmpitService, SwarmpitTask } from "./schema.ts";
 
 /** Only time fences a write here: it must be over before a lease can be taken over. */
 const deadlineMs = 10_000;
+/** Of that, what reading once more before another tag is asked for may take. */
+const readAgainMs = 4_000;
 /** Docker's default: Swarmpit does not show a service's own `UpdateConfig.Monitor`. */
 const defaultMonitorMs = 5_000;
 
 /**
- * A Docker Swarm behind Swarmpit's HTTP API. Swarmpit takes no digest and no version: a redeploy resolves the tag
- * that the service has, reads the service and writes it, all by itself; so neither pins nor fences.
+ * A Docker Swarm behind Swarmpit's HTTP API. Swarmpit takes no digest and no version: a redeploy reads the service,
+ * resolves its tag or another one of its repository, and writes it, all by itself; so neither pins nor fences.
  */
 export function create(config: SwarmpitConfig, context: TargetContext): Target {
   const { connect = httpClient } = context;
@@ -31,11 +36,26 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
   });
 
   /** Swarmpit also takes ids and their prefixes for a name: only the exact name is the service that was meant. */
-  const service = async (name: string): Promise<SwarmpitService | undefined> => {
-    const row = await client.read(`services/${encodeURIComponent(name)}`);
+  const service = async (name: string, withinMs?: number): Promise<SwarmpitService | undefined> => {
+    const row = await client.read(`services/${encodeURIComponent(name)}`, withinMs);
     if (row === undefined) return undefined;
     const found = readAs(SwarmpitService, row, config.name, "a service");
     return found.serviceName === name ? found : undefined;
+  };
+
+  /** Why another tag cannot be asked for now; a redeploy names neither the repository nor the version that it is meant for. */
+  const objection = async (workload: Workload, tag: string): Promise<WriteOutcome | undefined> => {
+    const [found, release] = await Promise.all([
+      service(workload.name, readAgainMs),
+      client.release(readAgainMs),
+    ]);
+    if (found === undefined) return { kind: "gone" };
+    if (String(found.version) !== workload.version) return { kind: "conflict" };
+    if (release === undefined || !ignoresTag(release)) return undefined;
+    return {
+      kind: "refused",
+      message: `Swarmpit ${release} redeploys no other tag than the service has, so not ${tag}: update it to 1.9 or later, or use \`kind: swarm\` for this target`,
+    };
   };
 
   return {
@@ -64,8 +84,14 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
 
     async update(workload, change) {
       const handle = readAs(SwarmpitHandle, workload.raw, config.name, "a service that this target read");
-      const refusal = refusalOf(workload.containers[0]?.reference?.tag, handle, change);
-      return refusal ?? client.redeploy(handle.id);
+      const asked = askedOf(workload, handle, change);
+      if (asked.kind === "refused") return asked;
+      if (asked.kind === "own-tag") return client.redeploy(handle.id);
+      const startedMs = systemClock.monotonic();
+      const no = await objection(workload, asked.tag);
+      if (no !== undefined) return no;
+      const leftMs = deadlineMs - (systemClock.monotonic() - startedMs);
+      return client.redeploy(handle.id, { tag: asked.tag, deadlineMs: leftMs });
     },
 
     async look(name) {
@@ -83,11 +109,11 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
           `${config.name}: Swarmpit does not say how many tasks ${name} wants`,
         );
       }
-      const message = found.status?.message ?? "";
+      const update = updateOf(found);
       return {
         workload: toWorkload(config.name, found),
-        update: updateOf(found),
-        ...(message === "" ? {} : { message }),
+        update,
+        ...updateWords(update, found.status?.message),
         tasks,
         wantedTasks,
         windowMs: defaultMonitorMs,
@@ -102,24 +128,37 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
   };
 }
 
-/** What a redeploy could not bring about: it follows the service's own tag, whatever the change names. */
-function refusalOf(
-  tag: string | undefined,
-  handle: SwarmpitHandle,
-  change: Change,
-): WriteOutcome | undefined {
-  if (isMisread(handle)) {
-    return {
-      kind: "refused",
-      message: `Swarmpit misreads ${handle.repository?.image ?? "the image"}, which has a port and no tag: name the tag in the service's image`,
-    };
+type Asked =
+  | { readonly kind: "own-tag" }
+  | { readonly kind: "other-tag"; readonly tag: string }
+  | (WriteOutcome & { readonly kind: "refused" });
+
+/** What a redeploy has to be asked for to bring a change about, or why none could. */
+function askedOf(workload: Workload, handle: SwarmpitHandle, { images }: Change): Asked {
+  const refused = (message: string): Asked => ({ kind: "refused", message });
+  const { [workload.name]: image, ...others } = images;
+  if (image === undefined || Object.keys(others).length > 0) {
+    return refused(`a service has one container, named ${workload.name}`);
   }
-  const other = Object.values(change.images).find((image) => image.tag !== tag);
-  if (other === undefined) return undefined;
-  return {
-    kind: "refused",
-    message: `Swarmpit redeploys the tag that the service has (${tag ?? "none"}), not ${other.tag ?? "a digest"}`,
-  };
+  if (isMisread(handle)) {
+    return refused(
+      `Swarmpit misreads ${handle.repository?.image ?? "the image"}, which has a port and no tag: name the tag in the service's image`,
+    );
+  }
+  const { repository, tag } = workload.containers[0]?.reference ?? {};
+  if (image.repository !== repository) {
+    return refused(
+      `Swarmpit redeploys the repository that the service has (${repository ?? "unreadable"}), not ${image.repository}`,
+    );
+  }
+  if (image.tag === undefined) return refused("Swarmpit redeploys a tag, and never a digest without one");
+  return image.tag === tag ? { kind: "own-tag" } : { kind: "other-tag", tag: image.tag };
+}
+
+/** Releases before 1.9 redeploy the service's own tag whatever they are asked for, which restarts every task. */
+function ignoresTag(release: string): boolean {
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(release) ?? [];
+  return major !== undefined && (Number(major) < 1 || (Number(major) === 1 && Number(minor) < 9));
 }
 
 function readAs<T extends z.ZodMiniType>(

@@ -13,6 +13,13 @@ export interface SwarmpitQuirks {
   readonly danglingAt: boolean;
 }
 
+/** The newest release that has these quirks, as it calls itself. */
+export function releaseOf({ ignoresTagQuery, viewersMayWrite, danglingAt }: SwarmpitQuirks): string {
+  if (ignoresTagQuery) return "1.8";
+  if (viewersMayWrite) return "1.9";
+  return danglingAt ? "1.10" : "1.11-SNAPSHOT";
+}
+
 /** What may go wrong within one redeploy. */
 export interface RedeployFaults {
   /** Somebody writes the service between Swarmpit's read and its write. */

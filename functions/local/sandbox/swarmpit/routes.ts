@@ -45,7 +45,7 @@ export function routesOf(
   accounts: Accounts,
   registryAccounts: readonly RegistryAccount[],
 ): readonly Route[] {
-  const { engine } = around;
+  const { engine, quirks } = around;
   const usable = (caller: SwarmpitCaller) =>
     registryAccounts.filter(
       (account) => account.public === true || (account.owner ?? "admin") === caller.user.username,
@@ -63,7 +63,7 @@ export function routesOf(
   };
   const id = (call: Call) => call.parameters[0] ?? "";
   return [
-    route("public", "GET", "/version", () => ok(version(engine))),
+    route("public", "GET", "/version", () => ok(version(engine, quirks))),
     route("public", "POST", "/login", (call) => ({
       status: 200,
       body: { token: accounts.login(call.authorization) },
@@ -109,11 +109,11 @@ export function routesOf(
   ];
 }
 
-async function version(engine: Engine) {
+async function version(engine: Engine, quirks: operations.SwarmpitQuirks) {
   const docker = (await callEngine(engine, "GET", "/version")) as { ApiVersion?: string; Version?: string };
   return {
     name: "swarmpit",
-    version: "1.11-SNAPSHOT",
+    version: operations.releaseOf(quirks),
     revision: null,
     initialized: true,
     statistics: false,
