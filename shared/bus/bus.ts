@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { ImageBuild } from "../domain/build.ts";
+import { Order } from "../domain/order.ts";
 import { ImagePush } from "../domain/push.ts";
 import type { Repository } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
@@ -33,14 +34,26 @@ const PromoteMessage = z.object({
   by: z.string(),
 });
 
+/** A person asks for something. */
+const OrderMessage = z.object({
+  kind: z.literal("order"),
+  event: z.string(),
+  heardMs: z.number(),
+  /** Who asks for it. */
+  by: z.string(),
+  order: Order,
+});
+
 /** What travels on the bus, as JSON in a Pub/Sub message's data. */
 export const Message = z.discriminatedUnion("kind", [
   PushMessage,
   ImageBuild,
   ContinueMessage,
   PromoteMessage,
+  OrderMessage,
 ]);
 export type Message = z.infer<typeof Message>;
+export type OrderMessage = z.infer<typeof OrderMessage>;
 export type PromoteMessage = z.infer<typeof PromoteMessage>;
 export type PushMessage = z.infer<typeof PushMessage>;
 

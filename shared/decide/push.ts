@@ -4,6 +4,7 @@ import type { SkipReason } from "../domain/reasons.ts";
 import { type Digest, hostOf, type Repository } from "../domain/reference.ts";
 import type { Line, Wanted, WantedContainer } from "../domain/rollout.ts";
 import type { Container, Workload } from "../domain/workload.ts";
+import type { Pin } from "../ledger/ledger.ts";
 import { compareTags, decideTag } from "./policies/index.ts";
 import type { ImageRule } from "./rules.ts";
 
@@ -20,6 +21,8 @@ export interface Observed {
   readonly line: Exclude<Line, "version">;
   /** The commit that the digest was built from, as far as it is known. */
   readonly commit?: Commit;
+  /** When it was heard of, ms: only what was heard after a person's decision lifts it. */
+  readonly heardMs?: number;
 }
 
 /** What the ledger knows of a workload, as far as a decision needs it. */
@@ -29,6 +32,9 @@ export interface Known {
   /** Digests that containers name, but whose rollout failed, and not by the image. */
   readonly unproven?: Readonly<Record<string, Digest>>;
   readonly held: readonly { readonly digest: Digest; readonly reason: string }[];
+  readonly pin?: Pick<Pin, "until" | "by" | "sinceMs" | "over" | "reason">;
+  /** Why a person wants it to be left alone. */
+  readonly paused?: string;
   /** `undoes`: it is a rollback of what had been written before. */
   readonly open?: { readonly seq: number; readonly to: Wanted; readonly undoes?: Wanted };
 }
@@ -62,6 +68,7 @@ export function decidePush(seen: Observed, workload: Workload, known: Known, rul
   if (followers.length === 0) {
     return followed.find((each) => each.kind === "skip") ?? { kind: "unrelated" };
   }
+  if (known.paused !== undefined) return { kind: "skip", reason: "paused", detail: known.paused };
   const standing = standingReason(seen, following, known);
   if (standing !== undefined) return standing;
 
@@ -213,6 +220,11 @@ function standingReason(
 ): PushDecision | undefined {
   const hold = known.held.find((each) => each.digest === seen.digest);
   if (hold !== undefined) return { kind: "skip", reason: "held", detail: hold.reason };
+  const { pin } = known;
+  if (pin !== undefined && !lifts(seen, following, pin)) {
+    const why = pin.reason === undefined ? "" : `: ${pin.reason}`;
+    return { kind: "skip", reason: "pinned-by-person", detail: `by ${pin.by}${why}` };
+  }
   const newer = following.find((each) => isBehind(seen, each, known.wanted[each.container.name]));
   if (newer === undefined) return undefined;
   return {
@@ -220,6 +232,26 @@ function standingReason(
     reason: "superseded",
     detail: `${hostOf(seen.repository)} named a newer digest since`,
   };
+}
+
+/** Whether an observation is newer than all that was known when a person pinned the workload, and was heard after that. */
+function lifts(
+  seen: Observed,
+  following: readonly (Followed & { kind: "follows" })[],
+  pin: NonNullable<Known["pin"]>,
+): boolean {
+  if (pin.until === "release" || seen.heardMs === undefined || seen.heardMs <= pin.sinceMs) return false;
+  return following.every((each) => isAhead(seen, each, pin.over[each.container.name]));
+}
+
+function isAhead(
+  seen: Observed,
+  { line, policy }: Followed & { kind: "follows" },
+  over: WantedContainer | undefined,
+): boolean {
+  if (over === undefined || (over.line ?? "tag") !== line) return true;
+  if (line === "head" || over.tag === seen.tag) return seen.generation > over.generation;
+  return line === "version" && policy !== undefined && (compareTags(policy, seen.tag, over.tag) ?? 0) > 0;
 }
 
 /** Whether what a container is to run comes from a later observation than this one, as far as the two can be compared. */

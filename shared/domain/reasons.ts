@@ -14,6 +14,10 @@ export const skipReasons = {
     sentence: "It is paused by its own label `landfall.pause`.",
     next: "Remove the label from the service; the next push of the tag is deployed.",
   },
+  "pinned-by-person": {
+    sentence: "A person brought it to what it runs, and pinned it there.",
+    next: "`landfall release WORKLOAD` lets it follow its image again; a pin `--until next` also ends with something newer.",
+  },
   held: {
     sentence: "This digest is held for this workload: it was deployed before and failed by its own fault.",
     next: "Push an image that works; another digest is not held.",

@@ -4,7 +4,7 @@ import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { finish } from "./finish.ts";
 import { holds, isFree, newLease } from "./lease.ts";
 import { isItsTurn } from "./places.ts";
-import type { Ticket } from "./plan.ts";
+import type { Ticket } from "./plan-writes.ts";
 import { save } from "./save.ts";
 import { verify } from "./verify.ts";
 

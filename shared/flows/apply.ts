@@ -10,7 +10,7 @@ import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { type End, finish } from "./finish.ts";
 import { holds } from "./lease.ts";
 import { registryReason } from "./observe.ts";
-import type { Ticket } from "./plan.ts";
+import type { Ticket } from "./plan-writes.ts";
 import { wayBack } from "./roll-back.ts";
 import { rebase, save } from "./save.ts";
 import { giveWay, retreat, waitForUnknown } from "./step-back.ts";
@@ -109,6 +109,16 @@ type Way =
 async function wayFor(deps: FlowDeps, ticket: Ticket, at: FlowTarget, fresh: Workload): Promise<Way> {
   const { open } = ticket;
   if (open.undoes !== undefined) return wayBack(deps, ticket, open.undoes, fresh);
+  // A person has chosen: what the workload follows does not matter, only whether it has such a container.
+  if (open.cause.kind === "deploy" || open.cause.kind === "rollback") {
+    const missing = Object.keys(open.to).find((name) => !fresh.containers.some((each) => each.name === name));
+    return missing === undefined
+      ? { kind: "goes", ticket }
+      : {
+          kind: "ends",
+          end: { state: "superseded", reason: `gone: it has no container ${missing} any more` },
+        };
+  }
   const rules = (repository: Repository) => ({ rule: deps.rule(repository), mode: at.mode });
   const other = stillFollows(open.to, fresh, rules);
   if (other?.kind !== "skip") return { kind: "goes", ticket };

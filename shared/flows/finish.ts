@@ -6,7 +6,7 @@ import type { WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { closing, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
-import type { Ticket } from "./plan.ts";
+import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
 import { rebase } from "./save.ts";
 import { successorOf } from "./successor.ts";

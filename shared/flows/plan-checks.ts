@@ -10,15 +10,29 @@ import type { Check } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
-/** What a plan for a commit or a channel depends on: that no newer build of the image is accepted before the plan is. */
-export async function newestOf(deps: FlowDeps, seen: Observed): Promise<Check | "superseded" | undefined> {
-  if (seen.line === "tag") return undefined;
+/** What the image's own document says of a plan: whether it may be made, and what it depends on. */
+type ImageSays =
+  | { readonly kind: "may"; readonly checks: readonly Check[] }
+  | { readonly kind: "skip"; readonly reason: "held" | "superseded"; readonly detail: string };
+
+/**
+ * A person may hold a digest for every workload; and a plan for a commit or a channel depends on the image, so that no
+ * newer build is accepted before the plan is.
+ */
+export async function imageSays(deps: FlowDeps, seen: Observed): Promise<ImageSays> {
   const { id, rev, value } = await loadImage(deps, seen.repository);
+  const hold = value.holds?.find(({ digest }) => digest === seen.digest);
+  if (hold !== undefined) {
+    return { kind: "skip", reason: "held", detail: `by ${hold.by ?? "Landfall"} everywhere: ${hold.reason}` };
+  }
+  if (seen.line === "tag") return { kind: "may", checks: [] };
   const isNewest =
     seen.line === "head"
       ? value.head?.generation === seen.generation
       : isSettled(value, deps.rule(seen.repository), seen);
-  return isNewest ? { collection: "images", id, expect: rev } : "superseded";
+  return isNewest
+    ? { kind: "may", checks: [{ collection: "images", id, expect: rev }] }
+    : { kind: "skip", reason: "superseded", detail: "a newer build is on its way" };
 }
 
 /** Whether a channel has what it is to have, and that is what was seen. */

@@ -1,27 +1,12 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
-import { type Cause, type Rollout, raised, type Wanted } from "../domain/rollout.ts";
+import { type Cause, raised, type Wanted } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import type { Built } from "../ledger/image-document.ts";
-import {
-  type Check,
-  type OpenRollout,
-  rolloutId,
-  type Stored,
-  type Verdict,
-  type WorkloadDocument,
-  type Write,
-} from "../ledger/ledger.ts";
+import type { Check, Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
-import { closing, undoneBy } from "./history.ts";
-import { isFree, newLease } from "./lease.ts";
-import { newestOf, platformMismatch, runsNewer } from "./plan-checks.ts";
+import { imageSays, platformMismatch, runsNewer } from "./plan-checks.ts";
+import { newDocument, planWrites, type Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
-
-/** A rollout on record, with the workload document as it was last written by us. */
-export interface Ticket {
-  readonly document: Stored<"workloads">;
-  readonly open: OpenRollout;
-}
 
 export interface PlanRequest {
   readonly at: FlowTarget;
@@ -45,9 +30,6 @@ export interface Planned {
 }
 
 const maxAttempts = 8;
-/** When the sweep looks at a plan that nobody has carried on, ms. */
-export const plannedDueMs = 30_000;
-
 /**
  * Decides for one workload and puts a plan on record: the workload's document and its rollout in one batch, so that
  * either both are there or none. An open rollout of a lower generation ends as superseded in the same batch.
@@ -71,9 +53,10 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       fresh = await deps.recorder.step("target.get", () => request.at.target.get(workload.name));
       if (fresh === undefined) return skip("gone");
     }
-    const decision = decidePush(seen, fresh ?? workload, knownOf(stored?.value), rules);
-    const under = decision.kind === "roll-out" ? await newestOf(deps, seen) : undefined;
-    if (under === "superseded") return skip("superseded", "a newer build is on its way");
+    const known = knownOf(stored?.value, await deps.ledger.clock());
+    const decision = decidePush({ ...seen, heardMs: request.heardMs }, fresh ?? workload, known, rules);
+    const image = decision.kind === "roll-out" ? await imageSays(deps, seen) : undefined;
+    if (image?.kind === "skip") return skip(image.reason, image.detail);
     switch (decision.kind) {
       case "unrelated":
         return undefined;
@@ -97,7 +80,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         const newer = await runsNewer(deps, request, fresh ?? workload, decision.to);
         if (newer !== undefined) return skip(newer.reason, newer.detail);
         const planned = { ...request, workload: fresh ?? workload };
-        const ticket = await write(deps, planned, stored, decision, under === undefined ? [] : [under]);
+        const ticket = await write(deps, planned, stored, decision, image?.checks ?? []);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
       }
@@ -147,11 +130,6 @@ async function note(
   return record(deps, "workload.note", [{ collection: "workloads", id: workload.id, expect, value }]);
 }
 
-function newDocument(workload: Workload): WorkloadDocument {
-  const { id, target, name } = workload;
-  return { workload: id, target, name, seq: 0, wanted: {}, holds: [] };
-}
-
 async function write(
   deps: FlowDeps,
   request: PlanRequest,
@@ -159,77 +137,27 @@ async function write(
   { to, again }: PushDecision & { readonly kind: "roll-out" },
   checks: readonly Check[],
 ): Promise<Ticket | undefined> {
-  const { workload } = request;
-  const nowMs = await deps.ledger.clock();
-  const before = stored?.value;
-  const seq = Math.max(before?.seq ?? 0, workload.fence) + 1;
-  const from = Object.fromEntries(workload.containers.map((container) => [container.name, container.image]));
-  const inherited = before?.open?.lease;
-  const claim = request.claim && isFree(deps, inherited, request.at.target.capabilities.fences, nowMs);
-  const lease = claim ? newLease(deps, nowMs) : inherited;
-  const open: OpenRollout = {
-    seq,
-    state: claim ? "applying" : "planned",
-    cause: request.cause,
-    from,
-    to,
-    times: {
-      heard: request.heardMs,
-      observed: request.observedMs,
-      planned: nowMs,
-      ...(claim ? { applying: nowMs } : {}),
-    },
-    ...(lease === undefined ? {} : { lease }),
-    config: deps.configHash,
-    attempts: claim ? 1 : 0,
-    dueMs: lease === undefined ? nowMs + plannedDueMs : lease.untilMs,
-    ...(isDisputed(before?.open) ? { disputed: true } : {}),
-    ...(again === undefined ? {} : { again }),
-  };
-  const value: WorkloadDocument = {
-    ...(before ?? newDocument(workload)),
-    seq,
-    wanted: { ...before?.wanted, ...to },
-    baseline: before?.baseline ?? from,
-    // Another digest was observed since: that lifts what was held.
-    holds: [],
-    open,
-  };
-  const rollout: Rollout = {
-    workload: workload.id,
-    seq,
-    state: "planned",
-    cause: request.cause,
-    from,
-    to,
-    times: open.times,
-    config: deps.configHash,
-  };
-  const writes: [Write, ...Write[]] = [
-    { collection: "workloads", id: workload.id, expect: stored?.rev ?? 0, value },
-    { collection: "rollouts", id: rolloutId(workload.id, seq), expect: 0, value: rollout },
-  ];
-  if (before?.open !== undefined) {
-    const end = { state: "superseded", reason: `rollout ${seq} replaced it` } as const;
-    const undone = await undoneBy(deps, before.workload, before.open, end);
-    writes.push(closing(before, before.open, end, nowMs), ...(undone === undefined ? [] : [undone]));
-  }
-  const outcome = await record(deps, "workload.plan", writes, checks);
-  if (outcome === "conflict") return undefined;
-  return { document: { id: workload.id, rev: (stored?.rev ?? 0) + 1, writer: "", value }, open };
+  // Another digest was observed since: that lifts what failed, and a person's pin; what a person holds stays.
+  const holds = (stored?.value.holds ?? []).filter(({ by }) => by !== undefined);
+  const { writes, ticket } = await planWrites(
+    deps,
+    { ...request, to, again: again === true, more: { holds } },
+    stored,
+  );
+  return (await record(deps, "workload.plan", writes, checks)) === "written" ? ticket : undefined;
 }
 
-export function knownOf(document: WorkloadDocument | undefined): Known {
+export function knownOf(document: WorkloadDocument | undefined, nowMs: number): Known {
+  const { pin, pause } = document ?? {};
+  const isPaused = pause !== undefined && (pause.untilMs ?? Number.POSITIVE_INFINITY) > nowMs;
+  const why = pause?.reason === undefined ? "" : `: ${pause.reason}`;
   return {
+    ...(pin === undefined ? {} : { pin }),
+    ...(isPaused ? { paused: `by ${pause.by}${why}` } : {}),
     wanted: document?.wanted ?? {},
     ...(document?.deployed === undefined ? {} : { deployed: document.deployed }),
     ...(document?.unproven === undefined ? {} : { unproven: document.unproven }),
     held: document?.holds ?? [],
     ...(document?.open === undefined ? {} : { open: document.open }),
   };
-}
-
-/** A write of the rollout that is being replaced may still be on its way: ours has to leave a mark even if nothing changes. */
-function isDisputed(open: OpenRollout | undefined): boolean {
-  return open !== undefined && (open.state === "applying" || open.disputed === true);
 }

@@ -97,9 +97,9 @@ async function proofOn(
   const { digest } = candidate;
   const seen = { ...channel, digest, line: "channel" as const };
   const rules = { mode: at.mode, rule: deps.rule(channel.repository) };
-  if (decidePush(seen, workload, knownOf(undefined), rules).kind === "unrelated") return [];
+  if (decidePush(seen, workload, knownOf(undefined, 0), rules).kind === "unrelated") return [];
   const stored = await deps.ledger.get("workloads", workload.id);
-  const decision = decidePush(seen, workload, knownOf(stored?.value), rules);
+  const decision = decidePush(seen, workload, knownOf(stored?.value, await deps.ledger.clock()), rules);
   switch (decision.kind) {
     case "unrelated":
       return [];

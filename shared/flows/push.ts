@@ -8,8 +8,8 @@ import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, eventKeptMs, maxVerdicts, mergeVerdicts, saveEvent } from "./event.ts";
 import { type Observation, type Owed, observe } from "./observe.ts";
-import type { Ticket } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
+import type { Ticket } from "./plan-writes.ts";
 
 /** A registry may be behind its own webhook: look again after these, ms. */
 const lagLooksMs = [10_000, 60_000];

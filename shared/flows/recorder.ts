@@ -23,6 +23,7 @@ export const faultPoints = [
   "event.record",
   "event.claim",
   "event.verdicts",
+  "order.record",
   "workload.plan",
   "workload.note",
   "workload.claim",

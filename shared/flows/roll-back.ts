@@ -4,7 +4,7 @@ import type { Workload } from "../domain/workload.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { End } from "./finish.ts";
 import { registryReason } from "./observe.ts";
-import type { Ticket } from "./plan.ts";
+import type { Ticket } from "./plan-writes.ts";
 import { save } from "./save.ts";
 
 /** Whether a rollback can go on, and to what: the newest good images that the registry still has. */

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { raised } from "../domain/rollout.ts";
 import type { OpenRollout, Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
-import type { Ticket } from "./plan.ts";
+import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
 import type { FaultPoint } from "./recorder.ts";
 

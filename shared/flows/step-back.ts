@@ -1,7 +1,7 @@
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { graceMs, letEnd } from "./lease.ts";
 import { isItsTurn, wakeNext } from "./places.ts";
-import { plannedDueMs, type Ticket } from "./plan.ts";
+import { plannedDueMs, type Ticket } from "./plan-writes.ts";
 import { save } from "./save.ts";
 
 /** How long an unfenced target is left alone after a write whose answer was lost, ms. */

@@ -5,7 +5,7 @@ import { type OpenRollout, rolloutId, type WorkloadDocument, type Write } from "
 import type { FlowDeps } from "./deps.ts";
 import type { End } from "./finish.ts";
 import { newLease } from "./lease.ts";
-import { plannedDueMs } from "./plan.ts";
+import { plannedDueMs } from "./plan-writes.ts";
 
 /** The rollout that follows one that failed, or that waited for a rollback to end. */
 interface Successor {

@@ -1,8 +1,10 @@
-import type { Due } from "../ledger/ledger.ts";
+import type { Due, Stored } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { advanceImage } from "./advance-image.ts";
 import { type Budget, type FlowDeps, glance } from "./deps.ts";
 import { handlePush, sweepPush } from "./push.ts";
+import { record } from "./record.ts";
+import { relook } from "./relook.ts";
 import { resumeEvent } from "./resume.ts";
 
 /** One piece of unfinished work that a sweep found. */
@@ -53,6 +55,8 @@ async function carryOn(deps: FlowDeps, due: Due, budget: Budget): Promise<SweepR
           // A verifying rollout most likely has an invocation of its own: one look, and no second chain of them.
           const own = open.state === "verifying" ? glance : budget;
           await advance(deps, workload, open.seq, own, ticket);
+        } else {
+          await endPause(deps, due.document, budget);
         }
         return { kind: "rollout", id, outcome: "carried-on" };
       }
@@ -70,4 +74,12 @@ async function carryOn(deps: FlowDeps, due: Due, budget: Budget): Promise<SweepR
       error: message,
     };
   }
+}
+
+/** A pause is over: what the workload missed is looked at. */
+async function endPause(deps: FlowDeps, stored: Stored<"workloads">, budget: Budget): Promise<void> {
+  const { pause: _pause, dueMs: _dueMs, ...value } = stored.value;
+  const write = { collection: "workloads", id: stored.id, expect: stored.rev, value } as const;
+  if ((await record(deps, "workload.note", [write])) === "written")
+    await relook(deps, value.workload, budget);
 }

@@ -6,6 +6,7 @@ import { handleBuild } from "./build.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";
 import { hear } from "./hear.ts";
+import { handleOrder } from "./orders.ts";
 import { handlePromote } from "./promote-order.ts";
 import { record } from "./record.ts";
 
@@ -49,6 +50,8 @@ export async function take(
     }
     case "promote":
       return handlePromote(deps, message, budget);
+    case "order":
+      return handleOrder(deps, message, budget);
     default:
       return message satisfies never;
   }

@@ -4,7 +4,7 @@ import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
 import { type Budget, type FlowDeps, type FlowTarget, isGlance, leftMs } from "./deps.ts";
 import { finish } from "./finish.ts";
-import type { Ticket } from "./plan.ts";
+import type { Ticket } from "./plan-writes.ts";
 import { save } from "./save.ts";
 
 const pollMs = 500;

@@ -188,8 +188,8 @@ function columnsOf(write: Write): Columns {
     case "images":
       return { due_ms: write.value.dueMs ?? null };
     case "workloads": {
-      const { target, open } = write.value;
-      if (open === undefined) return { target };
+      const { target, open, dueMs } = write.value;
+      if (open === undefined) return { target, due_ms: dueMs ?? null };
       return { target, state: open.state, planned_ms: open.times.planned, due_ms: open.dueMs };
     }
     case "rollouts": {

@@ -94,7 +94,8 @@ async function loadDue(
   for (const each of found) {
     if (!/^workloads\/[^/]+$/.test(each.path)) continue;
     const document = documents.seen("workloads", each);
-    due.push({ dueMs: document.value.open?.dueMs ?? 0, due: { collection: "workloads", document } });
+    const { open, dueMs = 0 } = document.value;
+    due.push({ dueMs: open?.dueMs ?? dueMs, due: { collection: "workloads", document } });
   }
   for (const [n, { collection, marker }] of marked.entries()) {
     const document = loaded[n];

@@ -1,5 +1,6 @@
 import type { Commit } from "../domain/commit.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
+import type { Hold } from "./ledger.ts";
 
 /** An image that CI built from a commit. */
 export interface Built {
@@ -68,5 +69,7 @@ export interface ImageDocument {
   readonly channels: Readonly<Record<string, Channel>>;
   /** Images whose commit is known, newest first, at most 100. */
   readonly builds: readonly Built[];
+  /** Digests that a person holds for every workload. */
+  readonly holds?: readonly Hold[];
   readonly dueMs?: number;
 }

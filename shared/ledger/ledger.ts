@@ -1,4 +1,5 @@
 import type { ImageBuild } from "../domain/build.ts";
+import type { Order } from "../domain/order.ts";
 import { type ImagePush, repositoryOf } from "../domain/push.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
 import type { Cause, OpenState, Rollout, RolloutTimes, Wanted } from "../domain/rollout.ts";
@@ -31,6 +32,26 @@ export interface Hold {
   readonly digest: Digest;
   readonly reason: string;
   readonly sinceMs: number;
+  /** Who holds it; absent: Landfall, because it failed there. A person's hold is lifted by nothing but a release. */
+  readonly by?: string;
+}
+
+/** A person has brought a workload to what it runs. */
+export interface Pin {
+  readonly until: "next" | "release";
+  readonly by: string;
+  readonly sinceMs: number;
+  readonly reason?: string;
+  /** What was wanted of it then, by container: only what was observed after that, and heard after the pin, lifts it. */
+  readonly over: Wanted;
+}
+
+/** A person wants a workload to be left alone. */
+export interface Pause {
+  readonly by: string;
+  readonly sinceMs: number;
+  readonly untilMs?: number;
+  readonly reason?: string;
 }
 
 /** What verification remembers between looks. */
@@ -94,13 +115,22 @@ export interface WorkloadDocument {
   /** What was good before `lastGood`, newest first, at most 9. */
   readonly earlierGood?: readonly Readonly<Record<string, string>>[];
   /** What is tried again once the rollback that is open has ended. */
-  readonly retry?: { readonly to: Wanted; readonly cause: Cause; readonly times: number; readonly pauseMs: number };
+  readonly retry?: {
+    readonly to: Wanted;
+    readonly cause: Cause;
+    readonly times: number;
+    readonly pauseMs: number;
+  };
   /** Digests that Landfall put there and whose rollout failed by the environment: a later push of one tries again. */
   readonly unproven?: Readonly<Record<string, Digest>>;
   /** What ran before our first write, by container, as the target spelled it. */
   readonly baseline?: Readonly<Record<string, string>>;
   readonly holds: readonly Hold[];
+  readonly pin?: Pin;
+  readonly pause?: Pause;
   readonly open?: OpenRollout;
+  /** When a workload without an open rollout wants attention, ms: its pause ends. */
+  readonly dueMs?: number;
 }
 
 /** What was decided for one workload. Skips name their reason. */
@@ -115,11 +145,14 @@ export interface Verdict {
 
 export type EventState = "received" | "waiting" | "done";
 
-/** What was heard and what came of it. Id: the event's id. One of `push`, `build` and `promote`; none for an undecodable message. */
+/** What was heard and what came of it. Id: the event's id. One of `push`, `build`, `promote` and `order`; none for an undecodable message. */
 export interface EventDocument {
   readonly state: EventState;
   readonly push?: ImagePush;
   readonly build?: ImageBuild;
+  readonly order?: Order;
+  /** Who gave the order. */
+  readonly by?: string;
   /** A person's decision about a channel. */
   readonly promote?: {
     readonly image: Repository;
@@ -204,7 +237,7 @@ export interface Ledger {
    * @throws DocumentTooLargeError when a document would exceed `maxDocumentBytes`
    */
   commit(writer: string, writes: readonly Write[], checks?: readonly Check[]): Promise<CommitOutcome>;
-  /** Refs, images, workloads and events whose `dueMs` (a workload's is its open rollout's) is at most `nowMs`, soonest first. */
+  /** Refs, images, workloads and events whose `dueMs` (a workload's is its open rollout's, where it has one) is at most `nowMs`, soonest first. */
   due(nowMs: number, limit: number): Promise<readonly Due[]>;
   /** How many workloads of the target have an open rollout in `applying` or `verifying`. */
   underWay(target: string): Promise<number>;
@@ -242,10 +275,13 @@ export function imageOf({
   push,
   build,
   promote,
-}: Pick<EventDocument, "push" | "build" | "promote">):
+  order,
+}: Pick<EventDocument, "push" | "build" | "promote" | "order">):
   | { readonly repository: Repository; readonly tag: string | undefined }
   | undefined {
   if (push !== undefined) return { repository: repositoryOf(push), tag: push.tag };
   if (build !== undefined) return { repository: build.image, tag: build.tag };
-  return promote === undefined ? undefined : { repository: promote.image, tag: promote.channel };
+  if (promote !== undefined) return { repository: promote.image, tag: promote.channel };
+  if (order === undefined || !("image" in order) || order.image === undefined) return undefined;
+  return { repository: order.image, tag: order.do === "deploy" ? order.tag : undefined };
 }

@@ -48,11 +48,13 @@ function queriedOf(write: Write): Fields {
     case "images":
       return {};
     case "workloads": {
-      const { target, open } = write.value;
+      const { target, open, dueMs } = write.value;
       return {
         target: string(target),
         ...(open === undefined
-          ? {}
+          ? dueMs === undefined
+            ? {}
+            : { dueMs: number(dueMs) }
           : { state: string(open.state), plannedMs: number(open.times.planned), dueMs: number(open.dueMs) }),
       } satisfies Queried<"workloads">;
     }
