@@ -1,6 +1,7 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import * as z from "zod/mini";
 import { newBudget } from "../shared/flows/deps.ts";
+import { fullRun } from "../shared/flows/full-run.ts";
 import { sweep } from "../shared/flows/sweep.ts";
 import { version } from "../shared/version.ts";
 import type { Answer } from "./answer.ts";
@@ -9,12 +10,28 @@ import { proveCaller } from "./caller.ts";
 import { ownBodies, readBody } from "./request-body.ts";
 import type { ReconcileWiring } from "./wiring/reconcile.ts";
 
-const Order = z.strictObject({
-  mode: z.literal("sweep", "expected `sweep`; `full` is not in this version"),
-});
+const names = z.optional(z.array(z.string().check(z.minLength(1))).check(z.minLength(1, "is empty")));
+const Order = z.discriminatedUnion("mode", [
+  z.strictObject({ mode: z.literal("sweep") }),
+  z.strictObject({
+    mode: z.literal("full"),
+    dryRun: z._default(z.boolean(), false),
+    adopt: z._default(z.boolean(), false),
+    targets: names,
+    workloads: names,
+    images: names,
+    approve: z.optional(z.string()),
+  }),
+]);
+type Order = z.infer<typeof Order>;
+/** More rows are only told as a summary and by the report's id. */
+const maxRows = 1_000;
 const limits = { maxBodyBytes: 64 * 1024, bodyDeadlineMs: 10_000 };
 
-/** `POST /reconcile` from Cloud Scheduler, a runner's timer or an operator: carry on what was left unfinished. */
+/**
+ * `POST /reconcile` from Cloud Scheduler, a runner's timer or an operator: carry on what was left unfinished (`sweep`), or
+ * compare everything that runs with what is wanted (`full`). `POST /SmartRedeploy` is a full run that adopts.
+ */
 export function createReconcile(wiring: () => ReconcileWiring): HttpFunction {
   ownBodies((url) => url.startsWith("/reconcile") || url.startsWith("/SmartRedeploy"));
   return (request, response) =>
@@ -26,12 +43,35 @@ export function createReconcile(wiring: () => ReconcileWiring): HttpFunction {
         return { ...refuse(405, "only POST is answered here"), headers: { allow: "POST" } };
       const refused = await refusal(wiring(), request.headers.authorization);
       if (refused !== undefined) return refused;
-      if (path === "/SmartRedeploy") return refuse(400, "SmartRedeploy is not in this version");
-      const order = parse(await readBody(request, limits));
+      const body = await readBody(request, limits);
+      const order = path === "/SmartRedeploy" ? smartRedeploy(body) : parse(body);
       if (order.kind === "wrong") return refuse(order.status, order.problem);
-      const deps = await wiring().flows();
-      return { status: 200, body: await sweep(deps, newBudget(deps.clock, wiring().stopping)) };
+      return run(wiring(), order.order);
     });
+}
+
+async function run(wiring: ReconcileWiring, order: Order): Promise<Answer> {
+  const deps = await wiring.flows();
+  const budget = newBudget(deps.clock, wiring.stopping);
+  if (order.mode === "sweep") return { status: 200, body: await sweep(deps, budget) };
+  const { targets, workloads, images, approve, ...how } = order;
+  const scope = {
+    ...given({ targets }),
+    ...given({ workloads }),
+    ...given({ images }),
+    ...given({ approve }),
+  };
+  const done = await fullRun(deps, { ...how, ...scope, by: "reconcile" }, budget);
+  if (done.kind === "busy") return refuse(409, "another full run is under way");
+  const { id, report, rows } = done;
+  const { expireMs: _, chunks: __, ...summary } = report;
+  const shown = rows.length > maxRows ? {} : { rows };
+  return { status: 200, body: { mode: "full", report: id, ...summary, ...shown } };
+}
+
+/** Without the key where the value is missing. */
+function given<K extends string, V>(part: { readonly [key in K]: V | undefined }): { [key in K]?: V } {
+  return Object.values(part).includes(undefined) ? {} : (part as { [key in K]: V });
 }
 
 async function refusal(
@@ -46,11 +86,25 @@ async function refusal(
   return { ...refuse(401, "the caller is not proven"), headers: { "www-authenticate": "Bearer" } };
 }
 
+/** Its body, if it has one, can only narrow it down. */
+function smartRedeploy(body: Awaited<ReturnType<typeof readBody>>): Parsed {
+  if (body.kind === "bytes" && Buffer.from(body.bytes).toString("utf8").trim() === "") {
+    return { kind: "order", order: { mode: "full", adopt: true, dryRun: false } };
+  }
+  const parsed = parse(body, { mode: "full", adopt: true });
+  return parsed.kind === "order" && parsed.order.mode === "sweep"
+    ? { kind: "wrong", status: 400, problem: "mode: SmartRedeploy is a full run" }
+    : parsed;
+}
+
 type Parsed =
-  | { readonly kind: "order"; readonly order: z.infer<typeof Order> }
+  | { readonly kind: "order"; readonly order: Order }
   | { readonly kind: "wrong"; readonly status: number; readonly problem: string };
 
-function parse(body: Awaited<ReturnType<typeof readBody>>): Parsed {
+function parse(
+  body: Awaited<ReturnType<typeof readBody>>,
+  defaults: Readonly<Record<string, unknown>> = {},
+): Parsed {
   if (body.kind === "too-large") return { kind: "wrong", status: 413, problem: "the body is too long" };
   if (body.kind !== "bytes") return { kind: "wrong", status: 408, problem: "the body did not arrive" };
   let json: unknown;
@@ -59,7 +113,9 @@ function parse(body: Awaited<ReturnType<typeof readBody>>): Parsed {
   } catch {
     return { kind: "wrong", status: 400, problem: 'the body is no JSON; send {"mode":"sweep"}' };
   }
-  const order = Order.safeParse(json);
+  const order = Order.safeParse(
+    typeof json === "object" && json !== null && !Array.isArray(json) ? { ...defaults, ...json } : json,
+  );
   if (order.success) return { kind: "order", order: order.data };
   const problems = order.error.issues.map((issue) => `${issue.path.join(".") || "body"}: ${issue.message}`);
   return { kind: "wrong", status: 400, problem: problems.join("; ") };

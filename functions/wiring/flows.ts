@@ -106,6 +106,7 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       rule: imageRules(loaded.config),
       verify: { timeoutMs: defaults.verify.timeout, stableForMs: defaults.verify.stableFor },
       rollback: defaults.rollback,
+      maxDriftShare: defaults.maxDriftShare,
       maxParallel: defaults.maxParallel,
       configHash: loaded.hash,
       clock,

@@ -8,7 +8,6 @@ import type { Path } from "./path.ts";
 const plannedKeys: ReadonlySet<string> = new Set([
   "freezes",
   "notify",
-  "defaults.maxDriftShare",
   "registries[].auth",
   "registries[].nodes",
   "registries[].ca",

@@ -33,6 +33,10 @@ const Defaults = z.strictObject({
     z._default(z.boolean(), true),
     "Whether a workload whose rollout fails is brought back to the last digest that was verified.",
   ),
+  maxDriftShare: described(
+    z._default(z.number().check(z.minimum(0, "expected 0 or more"), z.maximum(1, "expected at most 1")), 0.2),
+    "Share of a target's images that a full run may find changed without any event, from 0 to 1; above it (and 3 images) nothing is deployed until a person approves.",
+  ),
   maxParallel: described(
     z._default(
       z.int().check(z.minimum(1, "expected 1 or more"), z.maximum(1000, "expected at most 1000")),

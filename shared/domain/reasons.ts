@@ -14,6 +14,10 @@ export const skipReasons = {
     sentence: "It is paused by its own label `landfall.pause`.",
     next: "Remove the label from the service; the next push of the tag is deployed.",
   },
+  fighting: {
+    sentence: "The same drift was repaired again and again within a day: something else keeps changing it.",
+    next: "Find out what changes it; `landfall reconcile --adopt` repairs it once more.",
+  },
   "pinned-by-person": {
     sentence: "A person brought it to what it runs, and pinned it there.",
     next: "`landfall release WORKLOAD` lets it follow its image again; a pin `--until next` also ends with something newer.",

@@ -4,10 +4,10 @@ import type { WorkloadId } from "./workload.ts";
 /** Why a workload is brought to other digests. */
 export interface Cause {
   /**
-   * `push`: a source reported it; `build`: CI built it; `promote`, `deploy`: a person asked for it; `rollback`: an earlier
+   * `push`: a source reported it; `build`: CI built it; `promote`, `deploy`: a person asked for it; `drift`: a full run found it; `rollback`: an earlier
    * rollout failed, or a person asked for it; `retry`: its environment did; `sweep`: found while carrying on unfinished work.
    */
-  readonly kind: "push" | "build" | "promote" | "deploy" | "rollback" | "retry" | "sweep";
+  readonly kind: "push" | "build" | "promote" | "deploy" | "drift" | "rollback" | "retry" | "sweep";
   /** Id of the event that led to the plan. */
   readonly event: string;
   /** Number of the rollout of this workload that failed, for a rollback and a retry. */

@@ -14,7 +14,7 @@ import type { Recorder } from "./recorder.ts";
 export interface FlowDeps {
   readonly ledger: Ledger;
   readonly bus: Pick<Bus, "publish">;
-  readonly registry: Pick<Registry, "head" | "get" | "put" | "platforms">;
+  readonly registry: Pick<Registry, "head" | "get" | "put" | "platforms" | "tags">;
   readonly history: Pick<CommitHistory, "order">;
   readonly targets: readonly FlowTarget[];
   /** Whether the configuration lets Landfall deploy images of this repository. */
@@ -26,6 +26,8 @@ export interface FlowDeps {
   readonly rollback: boolean;
   /** Workloads of one target that may be applying or verifying at once, over all instances. */
   readonly maxParallel: number;
+  /** Share of a target's references that a full run may deploy unexplained, from 0 to 1; above it nothing is deployed. */
+  readonly maxDriftShare: number;
   /** Short hash of the configuration, recorded with each rollout. */
   readonly configHash: string;
   readonly clock: Clock;

@@ -45,7 +45,7 @@ export type Owed = Extract<Write, { readonly collection: "refs" }>;
 const holdMs = 30_000;
 /** How long whoever has looked may take until what came of it is on record, ms. */
 const owedMs = 60_000;
-const keptEarlier = 20;
+export const keptEarlier = 20;
 const maxRounds = 20;
 
 /**

@@ -17,6 +17,10 @@ export interface PlanRequest {
   readonly observedMs: number;
   /** Images whose commit is known: what runs may be newer than what is planned, and is never replaced then. */
   readonly builds?: readonly Built[];
+  /** A person wants what somebody else changed to be deployed again. */
+  readonly adopt?: boolean;
+  /** What else changes in the workload's document. */
+  readonly more?: Partial<WorkloadDocument>;
   /** Take the right to write at once, in the same commit: the caller goes on with `advance`. */
   readonly claim: boolean;
 }
@@ -53,7 +57,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       fresh = await deps.recorder.step("target.get", () => request.at.target.get(workload.name));
       if (fresh === undefined) return skip("gone");
     }
-    const known = knownOf(stored?.value, await deps.ledger.clock());
+    const known = adopted(knownOf(stored?.value, await deps.ledger.clock()), request.adopt === true);
     const decision = decidePush({ ...seen, heardMs: request.heardMs }, fresh ?? workload, known, rules);
     const image = decision.kind === "roll-out" ? await imageSays(deps, seen) : undefined;
     if (image?.kind === "skip") return skip(image.reason, image.detail);
@@ -145,6 +149,13 @@ async function write(
     stored,
   );
   return (await record(deps, "workload.plan", writes, checks)) === "written" ? ticket : undefined;
+}
+
+/** As if nothing had been deployed: then nobody can have changed it since. */
+function adopted(known: Known, adopt: boolean): Known {
+  if (!adopt) return known;
+  const { deployed: _, ...rest } = known;
+  return rest;
 }
 
 export function knownOf(document: WorkloadDocument | undefined, nowMs: number): Known {

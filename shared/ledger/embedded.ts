@@ -184,6 +184,10 @@ function rowOf(write: Write) {
 
 function columnsOf(write: Write): Columns {
   switch (write.collection) {
+    case "reports":
+      return { expire_ms: write.value.expireMs };
+    case "leases":
+      return {};
     case "refs":
     case "images":
       return { due_ms: write.value.dueMs ?? null };

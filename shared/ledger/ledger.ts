@@ -5,6 +5,7 @@ import type { Digest, Repository } from "../domain/reference.ts";
 import type { Cause, OpenState, Rollout, RolloutTimes, Wanted } from "../domain/rollout.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 import type { ImageDocument } from "./image-document.ts";
+import type { LeaseDocument, ReportDocument } from "./report-document.ts";
 
 /** What Landfall knows of `repository:tag`. Id: `repository:tag`. */
 export interface RefDocument {
@@ -126,6 +127,12 @@ export interface WorkloadDocument {
   /** What ran before our first write, by container, as the target spelled it. */
   readonly baseline?: Readonly<Record<string, string>>;
   readonly holds: readonly Hold[];
+  /** What was wanted, by container, when what ran became the baseline: until something else is, it is let be. */
+  readonly baselineWanted?: Readonly<Record<string, Digest>>;
+  /** When drift was repaired, ms, newest first, by digest of the first container: the same one again and again is a fight. */
+  readonly repairs?: readonly { readonly digest: Digest; readonly atMs: number }[];
+  /** What people were told of this workload's drift, so that they are told once. */
+  readonly told?: string;
   readonly pin?: Pin;
   readonly pause?: Pause;
   readonly open?: OpenRollout;
@@ -184,6 +191,8 @@ export interface Documents {
   readonly workloads: WorkloadDocument;
   readonly rollouts: Rollout;
   readonly events: EventDocument;
+  readonly reports: ReportDocument;
+  readonly leases: LeaseDocument;
 }
 export type Collection = keyof Documents;
 

@@ -2,7 +2,7 @@ import type { Digest, Repository } from "../../shared/domain/reference.ts";
 import { isDigest } from "../../shared/domain/reference.ts";
 import type { Registry } from "../../shared/registry/registry.ts";
 
-export interface ModelRegistry extends Pick<Registry, "head" | "get" | "put" | "platforms"> {
+export interface ModelRegistry extends Pick<Registry, "head" | "get" | "put" | "platforms" | "tags"> {
   /** Every PUT of a tag, in the order in which they took effect. */
   readonly puts: readonly { readonly tag: string; readonly digest: Digest }[];
   digestOf(repository: Repository, tag: string): Digest | undefined;
@@ -37,5 +37,9 @@ export function modelRegistry(): ModelRegistry {
       puts.push({ tag, digest: manifest.digest });
     },
     platforms: async () => [],
+    tags: async (repository) =>
+      [...tags.keys()].flatMap((key) =>
+        key.startsWith(`${repository}:`) ? [key.slice(repository.length + 1)] : [],
+      ),
   };
 }

@@ -38,6 +38,8 @@ export const fieldNames = {
   workloads: ["id", "rev", "writer", "data", "target", "state", "plannedMs", "dueMs"],
   rollouts: ["id", "rev", "writer", "data", "workload", "seq", "plannedMs"],
   events: ["id", "rev", "writer", "data", "repository", "tag", "heardMs", "expireAt"],
+  reports: ["id", "rev", "writer", "data", "expireAt"],
+  leases: ["id", "rev", "writer", "data"],
 } as const satisfies Record<Collection, readonly string[]>;
 
 type Queried<C extends Collection> = Partial<Record<(typeof fieldNames)[C][number], Value>>;
@@ -46,7 +48,10 @@ function queriedOf(write: Write): Fields {
   switch (write.collection) {
     case "refs":
     case "images":
+    case "leases":
       return {};
+    case "reports":
+      return { expireAt: { timestampValue: timeOf(write.value.expireMs) } } satisfies Queried<"reports">;
     case "workloads": {
       const { target, open, dueMs } = write.value;
       return {

@@ -1,0 +1,89 @@
+import type { Digest } from "../domain/reference.ts";
+import type { Wanted } from "../domain/rollout.ts";
+import type { Workload } from "../domain/workload.ts";
+import { decidePush, type Known, type Observed, type Rules } from "./push.ts";
+
+/** What the ledger knows of a workload beyond what any decision needs. */
+export interface Recorded extends Known {
+  /** What ran before Landfall's first write, by container. */
+  readonly baseline?: Readonly<Record<string, Digest>>;
+  /** What was wanted when that was put on record, by container: as long as nothing else is wanted, it is let be. */
+  readonly baselineWanted?: Readonly<Record<string, Digest>>;
+}
+
+/** What a full run finds of a workload and one thing that it follows. */
+export type DriftDecision =
+  | { readonly kind: "unrelated" }
+  | { readonly kind: "in-sync"; readonly to: Wanted }
+  /** A rollout to it is under way. */
+  | { readonly kind: "rolling"; readonly to: Wanted }
+  /** An event got lost: it runs what was deployed last, and something else is wanted. */
+  | { readonly kind: "missed"; readonly to: Wanted }
+  /** Nothing is on record: what runs becomes the baseline. */
+  | { readonly kind: "new"; readonly to: Wanted }
+  /** Somebody else brought it to what it runs. */
+  | { readonly kind: "changed-outside"; readonly to: Wanted }
+  /** What runs cannot be told, and so is never replaced. */
+  | { readonly kind: "unknown"; readonly to: Wanted; readonly detail: string }
+  | { readonly kind: "skipped"; readonly reason: string; readonly detail?: string };
+
+/** Compares what runs, what was deployed and what is wanted. Facts in, decision out. */
+export function decideDrift(
+  seen: Observed,
+  workload: Workload,
+  recorded: Recorded,
+  rules: Rules,
+): DriftDecision {
+  const push = decidePush(seen, workload, recorded, { ...rules, mode: "act" });
+  switch (push.kind) {
+    case "unrelated":
+      return push;
+    case "join":
+      return { kind: "rolling", to: recorded.open?.to ?? {} };
+    case "skip":
+      if (push.reason === "already-running") return { kind: "in-sync", to: wantedOf(seen, workload) };
+      if (push.reason === "changed-outside") {
+        return { kind: "changed-outside", to: wantedOf(seen, workload) };
+      }
+      return {
+        kind: "skipped",
+        reason: push.reason,
+        ...(push.detail === undefined ? {} : { detail: push.detail }),
+      };
+    case "roll-out":
+      return push.again === true ? { kind: "missed", to: push.to } : compared(push.to, workload, recorded);
+    default:
+      return push satisfies never;
+  }
+}
+
+/** The containers that are to change, each judged; the most careful answer counts for all. */
+function compared(to: Wanted, workload: Workload, recorded: Recorded): DriftDecision {
+  const kinds = Object.keys(to).map((name) => {
+    const running = workload.containers.find((container) => container.name === name)?.reference?.digest;
+    if (running === undefined) return "unknown";
+    const deployed = recorded.deployed?.[name];
+    if (deployed !== undefined) return running === deployed ? "missed" : "changed-outside";
+    const baseline = recorded.baseline?.[name];
+    if (baseline === undefined) return "new";
+    if (running !== baseline) return "changed-outside";
+    return recorded.baselineWanted?.[name] === to[name]?.digest ? "new" : "missed";
+  });
+  if (kinds.includes("unknown")) {
+    return {
+      kind: "unknown",
+      to,
+      detail: "it names its image without a digest, so nobody can tell what runs",
+    };
+  }
+  if (kinds.includes("changed-outside")) return { kind: "changed-outside", to };
+  return kinds.includes("new") ? { kind: "new", to } : { kind: "missed", to };
+}
+
+function wantedOf({ repository, tag, digest, generation }: Observed, workload: Workload): Wanted {
+  return Object.fromEntries(
+    workload.containers
+      .filter(({ reference }) => reference?.repository === repository)
+      .map(({ name }) => [name, { repository, tag, digest, generation }]),
+  );
+}
