@@ -105,6 +105,7 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       history,
       rule: imageRules(loaded.config),
       verify: { timeoutMs: defaults.verify.timeout, stableForMs: defaults.verify.stableFor },
+      frozenUntil: await frozenUntil(loaded.config.freezes),
       rollback: defaults.rollback,
       maxDriftShare: defaults.maxDriftShare,
       maxParallel: defaults.maxParallel,
@@ -180,4 +181,18 @@ function pullCredentials(host: string, { config, secret }: LoadedConfig) {
   const { username, password } = entry.nodes === "same" ? entry : entry.nodes;
   if (username === undefined || password === undefined) return undefined;
   return { username: secret(username)(), password: secret(password)() };
+}
+
+/** The reader of cron expressions is loaded only where there is one to read. */
+async function frozenUntil(freezes: LoadedConfig["config"]["freezes"]): Promise<FlowDeps["frozenUntil"]> {
+  if (freezes.length === 0) return () => undefined;
+  const { freezeEnds } = await import("../../shared/freeze.ts");
+  return freezeEnds(
+    freezes.map(({ targets, cron, duration, timezone }) => ({
+      ...(targets === undefined ? {} : { targets }),
+      cron,
+      durationMs: duration,
+      timezone,
+    })),
+  );
 }

@@ -46,6 +46,31 @@ const Defaults = z.strictObject({
   ),
 });
 
+const Freeze = z.strictObject({
+  targets: described(
+    z.optional(
+      z.array(filled()).check(z.minLength(1, "is empty; name at least one target, or leave it away")),
+    ),
+    "Targets that it holds for; without it all.",
+  ),
+  cron: described(
+    z
+      .string()
+      .check(
+        z.refine(
+          (text) => /^\s*(?:[\d*/,LW#?-]+|[A-Za-z\d*/,#L?-]+)(?:\s+[A-Za-z\d*/,#LW?-]+){4}\s*$/.test(text),
+          "is no cron expression of five fields, e.g. `0 18 * * 5`",
+        ),
+      ),
+    "When it begins: minute, hour, day, month, weekday, e.g. `0 18 * * 5` on Fridays at 18:00.",
+  ),
+  duration: described(Duration, "How long it lasts, e.g. `60h`, of elapsed time."),
+  timezone: described(
+    z.string().check(z.refine(isTimezone, "is no time zone, e.g. `Europe/Berlin` or `UTC`")),
+    "The time zone in which `cron` is read.",
+  ),
+});
+
 const targetKinds = Object.values(targetConfigs);
 type AnyTargetKind = (typeof targetKinds)[number];
 const TargetConfig = z.discriminatedUnion("kind", targetKinds as [AnyTargetKind, ...AnyTargetKind[]]);
@@ -97,6 +122,10 @@ export const Config = z.strictObject({
     z._default(z.array(ImageConfig), []),
     "Images with an order or rules of their own; of several entries that match an image the first counts.",
   ),
+  freezes: described(
+    z._default(z.array(Freeze), []),
+    "Times in which nothing is deployed; rollbacks are, and what was missed is looked at when they end.",
+  ),
   defaults: described(z.prefault(Defaults, {}), "What holds where nothing nearer says otherwise."),
   reconcile: described(z.prefault(Reconcile, {}), "The reconcile function."),
 });
@@ -105,6 +134,15 @@ export type Config = z.infer<typeof Config>;
 /** The configuration file's JSON Schema (draft 2020-12), for editors and for `landfall config schema`. */
 export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
   return z.toJSONSchema(Config, { io: "input", unrepresentable: "any" });
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function filled() {

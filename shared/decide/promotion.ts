@@ -112,7 +112,7 @@ export function imageDueMs(
   nowMs: number,
   graceMs: number,
 ): number | undefined {
-  const times: number[] = [];
+  const times: number[] = image.frozenMs === undefined ? [] : [image.frozenMs];
   if ((image.head?.generation ?? 0) > image.planned) times.push(nowMs + carriedOnMs);
   for (const each of rule.channels) {
     const channel = image.channels[each.tag] ?? newChannel;

@@ -14,6 +14,10 @@ export const skipReasons = {
     sentence: "It is paused by its own label `landfall.pause`.",
     next: "Remove the label from the service; the next push of the tag is deployed.",
   },
+  frozen: {
+    sentence: "Nothing is deployed to its target now: a freeze of the configuration holds.",
+    next: "Nothing to do: what it follows is looked at again when the freeze ends. `landfall rollback` works all the same.",
+  },
   fighting: {
     sentence: "The same drift was repaired again and again within a day: something else keeps changing it.",
     next: "Find out what changes it; `landfall reconcile --adopt` repairs it once more.",

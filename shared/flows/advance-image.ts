@@ -1,7 +1,8 @@
 import type { Repository } from "../domain/reference.ts";
+import type { Stored } from "../ledger/ledger.ts";
 import { deployImage } from "./deploy-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
-import { loadImage } from "./image.ts";
+import { loadImage, saveImage, withoutPlans } from "./image.ts";
 import { promote } from "./promote.ts";
 import { prove } from "./prove.ts";
 
@@ -14,5 +15,16 @@ export async function advanceImage(deps: FlowDeps, repository: Repository, budge
     await prove(deps, repository, channel);
     await promote(deps, repository, channel);
   }
-  await deployImage(deps, await loadImage(deps, repository), budget);
+  await deployImage(deps, await thawed(deps, repository), budget);
+}
+
+/** The image; when a freeze has ended, with everything to be planned anew. */
+async function thawed(deps: FlowDeps, repository: Repository): Promise<Stored<"images">> {
+  for (;;) {
+    const stored = await loadImage(deps, repository);
+    const { frozenMs } = stored.value;
+    if (frozenMs === undefined || frozenMs > (await deps.ledger.clock())) return stored;
+    const saved = await saveImage(deps, "image.planned", stored, withoutPlans(stored.value));
+    if (saved !== undefined) return saved;
+  }
 }

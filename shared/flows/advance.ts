@@ -1,4 +1,5 @@
 import type { WorkloadId } from "../domain/workload.ts";
+import type { OpenRollout } from "../ledger/ledger.ts";
 import { apply } from "./apply.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { finish } from "./finish.ts";
@@ -61,6 +62,12 @@ async function claim(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ti
   const nowMs = await deps.ledger.clock();
   if (!isFree(deps, open.lease, at.target.capabilities.fences, nowMs)) return undefined;
   if ((open.retryMs ?? 0) > nowMs) return undefined;
+  const frozenMs = isExempt(open) ? undefined : deps.frozenUntil(at.target.name, nowMs);
+  if (frozenMs !== undefined && open.state === "planned") {
+    const note = `frozen until ${new Date(frozenMs).toISOString()}`;
+    await save(deps, "workload.yield", ticket, { ...open, note, retryMs: frozenMs, dueMs: frozenMs });
+    return undefined;
+  }
   if (open.state === "planned" && !(await isItsTurn(deps, at.target.name, document.id))) return undefined;
   const lease = newLease(deps, nowMs);
   const { note: _note, retryMs: _retryMs, ...rest } = open;
@@ -72,4 +79,9 @@ async function claim(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ti
     times: { ...open.times, applying: nowMs },
     dueMs: lease.untilMs,
   });
+}
+
+/** What a person asks for, and what undoes a failure, no freeze holds up. */
+function isExempt({ cause }: OpenRollout): boolean {
+  return cause.kind === "rollback" || cause.kind === "deploy";
 }

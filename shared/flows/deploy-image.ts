@@ -33,7 +33,9 @@ export async function deployImage(deps: FlowDeps, first: Stored<"images">, budge
     const own = all.filter((each) => each.event === cause.event).map((each) => each.verdict);
     await addVerdicts(deps, cause.event, own);
   }
-  if (!all.some(({ verdict }) => verdict.kind === "waiting")) await settle(deps, first, owed);
+  const ends = all.flatMap(({ frozenMs: each }) => each ?? []);
+  const frozenMs = ends.length === 0 ? undefined : Math.min(...ends);
+  if (!all.some(({ verdict }) => verdict.kind === "waiting")) await settle(deps, first, owed, frozenMs);
   const tickets = all.flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket]));
   await Promise.all(
     tickets.map((ticket) => advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket)),
@@ -99,7 +101,12 @@ function causeOf({ event, by }: Built): Cause {
 }
 
 /** Everything that was owed has its plan. What was promoted meanwhile is not. */
-async function settle(deps: FlowDeps, first: Stored<"images">, owed: readonly Owed[]): Promise<void> {
+async function settle(
+  deps: FlowDeps,
+  first: Stored<"images">,
+  owed: readonly Owed[],
+  frozenMs: number | undefined,
+): Promise<void> {
   for (let stored = first; ; stored = await loadImage(deps, first.value.repository)) {
     const channels = { ...stored.value.channels };
     let planned = stored.value.planned;
@@ -110,9 +117,8 @@ async function settle(deps: FlowDeps, first: Stored<"images">, owed: readonly Ow
         channels[seen.tag] = { ...channel, planned: Math.max(channel.planned, seen.generation) };
       }
     }
-    if (
-      (await saveImage(deps, "image.planned", stored, { ...stored.value, planned, channels })) !== undefined
-    )
-      return;
+    const { frozenMs: _, ...rest } = stored.value;
+    const value = { ...rest, planned, channels, ...(frozenMs === undefined ? {} : { frozenMs }) };
+    if ((await saveImage(deps, "image.planned", stored, value)) !== undefined) return;
   }
 }

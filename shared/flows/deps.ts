@@ -22,6 +22,8 @@ export interface FlowDeps {
   /** What the configuration says of an image. */
   readonly rule: (repository: Repository) => ImageRule;
   readonly verify: VerifyRules;
+  /** When the freezes that hold for a target end, ms; `undefined`: none does. */
+  readonly frozenUntil: (target: string, nowMs: number) => number | undefined;
   /** Whether a workload whose rollout fails is brought back to what was good. */
   readonly rollback: boolean;
   /** Workloads of one target that may be applying or verifying at once, over all instances. */

@@ -37,3 +37,13 @@ export async function saveImage(
 function newImage(repository: Repository): ImageDocument {
   return { repository, planned: 0, channels: {}, builds: [] };
 }
+
+/** As if the newest commit and every promotion had just been accepted: who has them already is left alone. */
+export function withoutPlans({ frozenMs: _, ...image }: ImageDocument): ImageDocument {
+  const channels = Object.entries(image.channels).map(([tag, channel]) => [
+    tag,
+    { ...channel, planned: channel.generation - 1 },
+  ]);
+  const planned = (image.head?.generation ?? 1) - 1;
+  return { ...image, planned, channels: Object.fromEntries(channels) };
+}

@@ -29,6 +29,8 @@ export interface Planned {
   readonly verdict: Verdict;
   /** The rollout to carry on: a new one, or one that an earlier delivery of the same message had planned. */
   readonly ticket?: Ticket;
+  /** A freeze holds until then, ms: somebody has to look again. */
+  readonly frozenMs?: number;
   /** For a workload that waits: how long its target or registry asked to be left alone, ms. */
   readonly retryAfterMs?: number;
 }
@@ -79,6 +81,10 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
       }
       case "roll-out": {
+        const frozenMs = deps.frozenUntil(request.at.target.name, await deps.ledger.clock());
+        if (frozenMs !== undefined) {
+          return { ...skip("frozen", `until ${new Date(frozenMs).toISOString()}`), frozenMs };
+        }
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
         const newer = await runsNewer(deps, request, fresh ?? workload, decision.to);

@@ -8,6 +8,7 @@ export const faultPoints = [
   "ref.result",
   "ref.release",
   "ref.seen",
+  "ref.queued",
   "registry.head",
   "registry.platforms",
   "registry.tags",

@@ -1,8 +1,9 @@
+import type { Repository } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 import { isTargetTrouble } from "../errors.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveImage, withoutPlans } from "./image.ts";
 import { sweepPush } from "./push.ts";
 
 /** Looks once more at everything that a workload follows: it was left alone, and may be behind. */
@@ -34,26 +35,11 @@ export async function relook(deps: FlowDeps, id: WorkloadId, budget: Budget): Pr
   if (looks.length > 0) await deps.recorder.step("bus.continue", () => deps.bus.publish(looks));
 }
 
-/** As if the newest commit and every promotion had just been accepted: who has them already is left alone. */
-async function planAnew(
-  deps: FlowDeps,
-  repository: Parameters<FlowDeps["rule"]>[0],
-  budget: Budget,
-): Promise<void> {
+async function planAnew(deps: FlowDeps, repository: Repository, budget: Budget): Promise<void> {
   for (;;) {
     const stored = await loadImage(deps, repository);
     if (stored.rev === 0) return;
-    const channels = Object.fromEntries(
-      Object.entries(stored.value.channels).map(([tag, channel]) => [
-        tag,
-        { ...channel, planned: channel.generation - 1 },
-      ]),
-    );
-    const planned = (stored.value.head?.generation ?? 1) - 1;
-    if (
-      (await saveImage(deps, "image.planned", stored, { ...stored.value, planned, channels })) !== undefined
-    )
-      break;
+    if ((await saveImage(deps, "image.planned", stored, withoutPlans(stored.value))) !== undefined) break;
   }
   await advanceImage(deps, repository, budget);
 }

@@ -69,6 +69,8 @@ export interface ImageDocument {
   readonly channels: Readonly<Record<string, Channel>>;
   /** Images whose commit is known, newest first, at most 100. */
   readonly builds: readonly Built[];
+  /** A freeze ends then, ms: what its targets missed is planned anew. */
+  readonly frozenMs?: number;
   /** Digests that a person holds for every workload. */
   readonly holds?: readonly Hold[];
   readonly dueMs?: number;

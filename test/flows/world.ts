@@ -41,6 +41,7 @@ export interface WorldOptions {
   readonly workloads?: readonly string[] | Readonly<Record<string, string>>;
   readonly maxParallel?: number;
   readonly ledger?: (inner: Ledger) => Ledger;
+  readonly frozenUntil?: FlowDeps["frozenUntil"];
   /** Default: no order, no channels, by tag. */
   readonly rule?: ImageRule;
   readonly history?: Pick<CommitHistory, "order">;
@@ -123,6 +124,7 @@ export function world(options: WorldOptions = {}): World {
     follows: () => true,
     rule: () => rule,
     verify: { timeoutMs: 600_000, stableForMs: 1_000 },
+    frozenUntil: options.frozenUntil ?? (() => undefined),
     rollback: true,
     maxDriftShare: 0.2,
     maxParallel,
