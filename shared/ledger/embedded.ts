@@ -191,6 +191,9 @@ function columnsOf(write: Write): Columns {
     case "refs":
     case "images":
       return { due_ms: write.value.dueMs ?? null };
+    case "notices":
+    case "letters":
+      return { due_ms: write.value.dueMs ?? null, expire_ms: write.value.expireMs };
     case "workloads": {
       const { target, open, dueMs } = write.value;
       if (open === undefined) return { target, due_ms: dueMs ?? null };
@@ -233,6 +236,10 @@ function dueOf(row: Row): Due {
       return { collection: "workloads", document: stored(row) };
     case "events":
       return { collection: "events", document: stored(row) };
+    case "notices":
+      return { collection: "notices", document: stored(row) };
+    case "letters":
+      return { collection: "letters", document: stored(row) };
     default:
       throw new TypeError(`${row.collection} are never due`);
   }

@@ -78,7 +78,7 @@ function byId<C extends Collection>(documents: readonly Stored<C>[]): readonly S
   return documents.toSorted((one, other) => (one.id < other.id ? -1 : 1));
 }
 
-/** One query finds workloads themselves and the markers of refs, images and events; marked documents are read, all at once. */
+/** One query finds workloads themselves and the markers of all else; marked documents are read, all at once. */
 async function loadDue(
   store: Store,
   documents: FirestoreDocuments,

@@ -5,6 +5,7 @@ import type { Digest, Repository } from "../domain/reference.ts";
 import type { Cause, OpenState, Rollout, RolloutTimes, Wanted } from "../domain/rollout.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 import type { ImageDocument } from "./image-document.ts";
+import type { LetterDocument, NoticeDocument } from "./notice-document.ts";
 import type { LeaseDocument, ReportDocument } from "./report-document.ts";
 
 /** What Landfall knows of `repository:tag`. Id: `repository:tag`. */
@@ -193,6 +194,8 @@ export interface Documents {
   readonly events: EventDocument;
   readonly reports: ReportDocument;
   readonly leases: LeaseDocument;
+  readonly notices: NoticeDocument;
+  readonly letters: LetterDocument;
 }
 export type Collection = keyof Documents;
 
@@ -226,11 +229,10 @@ export type CommitOutcome =
   | { readonly kind: "conflict"; readonly collection: Collection; readonly id: string };
 
 /** Unfinished work whose time has come. */
-export type Due =
-  | { readonly collection: "refs"; readonly document: Stored<"refs"> }
-  | { readonly collection: "images"; readonly document: Stored<"images"> }
-  | { readonly collection: "workloads"; readonly document: Stored<"workloads"> }
-  | { readonly collection: "events"; readonly document: Stored<"events"> };
+export type Due = {
+  [C in DueCollection]: { readonly collection: C; readonly document: Stored<C> };
+}[DueCollection];
+type DueCollection = Exclude<Collection, "rollouts" | "reports" | "leases">;
 
 /**
  * The ledger: documents with compare-and-set. Ids are any text; an adapter encodes them as its store needs.
@@ -246,7 +248,7 @@ export interface Ledger {
    * @throws DocumentTooLargeError when a document would exceed `maxDocumentBytes`
    */
   commit(writer: string, writes: readonly Write[], checks?: readonly Check[]): Promise<CommitOutcome>;
-  /** Refs, images, workloads and events whose `dueMs` (a workload's is its open rollout's, where it has one) is at most `nowMs`, soonest first. */
+  /** Refs, images, workloads, events, notices and letters whose `dueMs` (a workload's is its open rollout's, where it has one) is at most `nowMs`, soonest first. */
   due(nowMs: number, limit: number): Promise<readonly Due[]>;
   /** How many workloads of the target have an open rollout in `applying` or `verifying`. */
   underWay(target: string): Promise<number>;

@@ -40,6 +40,8 @@ export const fieldNames = {
   events: ["id", "rev", "writer", "data", "repository", "tag", "heardMs", "expireAt"],
   reports: ["id", "rev", "writer", "data", "expireAt"],
   leases: ["id", "rev", "writer", "data"],
+  notices: ["id", "rev", "writer", "data", "expireAt"],
+  letters: ["id", "rev", "writer", "data", "expireAt"],
 } as const satisfies Record<Collection, readonly string[]>;
 
 type Queried<C extends Collection> = Partial<Record<(typeof fieldNames)[C][number], Value>>;
@@ -51,7 +53,11 @@ function queriedOf(write: Write): Fields {
     case "leases":
       return {};
     case "reports":
-      return { expireAt: { timestampValue: timeOf(write.value.expireMs) } } satisfies Queried<"reports">;
+    case "notices":
+    case "letters":
+      return { expireAt: { timestampValue: timeOf(write.value.expireMs) } } satisfies Queried<
+        "reports" | "notices" | "letters"
+      >;
     case "workloads": {
       const { target, open, dueMs } = write.value;
       return {

@@ -22,7 +22,7 @@ export function markerOf(path: string): string {
 }
 
 /** Collections whose documents are found through a marker when they are due. */
-const marked = ["refs", "images", "events"] as const;
+const marked = ["refs", "images", "events", "notices", "letters"] as const;
 
 /** The document that a marker stands for; `undefined`: this is no marker. */
 export function markedBy(

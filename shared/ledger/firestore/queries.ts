@@ -15,7 +15,7 @@ const up = (field: string) => ({ field, direction: "ascending" }) as const;
 const down = (field: string) => ({ field, direction: "descending" }) as const;
 
 export const queries = {
-  /** Workloads carry `dueMs` themselves; refs, images and events that are due have a marker in a collection of the same name. */
+  /** Workloads carry `dueMs` themselves; all else that is due has a marker in a collection of the same name. */
   due: {
     collection: "workloads",
     group: true,
