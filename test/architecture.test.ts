@@ -22,7 +22,8 @@ const root = join(import.meta.dirname, "..");
 const capabilities: Readonly<Record<string, readonly string[]>> = {
   bus: ["bus.ts", "subscriber.ts"],
   history: ["commit-history.ts", "host.ts"],
-  ledger: ["ledger.ts", "image-document.ts"],
+  ledger: ["ledger.ts", "image-document.ts", "notice-document.ts", "report-document.ts"],
+  notify: ["notifier.ts"],
   registry: ["registry.ts"],
   sources: ["source.ts", "hook-secret.ts"],
   targets: ["target.ts"],
