@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { environment, type LoadedConfig, type Settings } from "../../shared/config/load.ts";
-import { watchedConfig } from "../../shared/config/watch.ts";
+import { type WatchedConfig, watchedConfig } from "../../shared/config/watch.ts";
 import { ConfigError } from "../../shared/errors.ts";
 import { jsonLog, type Log } from "../../shared/log.ts";
 
@@ -11,7 +11,7 @@ const inlineFile = ".landfall/bus.db";
 export interface WiringContext {
   readonly settings: Pick<Settings, "ledger" | "bus" | "pubsub">;
   /** Asked for at each use: another object means that the configuration has changed. */
-  readonly config: () => Promise<LoadedConfig>;
+  readonly config: (() => Promise<LoadedConfig>) & Partial<Pick<WatchedConfig, "refused">>;
   readonly log: Log;
   readonly clock: Clock;
   /** Aborted when the process is about to stop. */

@@ -13,6 +13,7 @@ import type { HttpClient, HttpOptions } from "../../shared/http.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
 import type { Log } from "../../shared/log.ts";
 import { storePath, type WiringContext } from "./context.ts";
+import { notifiersOf } from "./notifiers.ts";
 import { once, perConfig } from "./once.ts";
 import type { wirePull } from "./pull.ts";
 import { ociHost } from "./registries.ts";
@@ -110,6 +111,8 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       maxDriftShare: defaults.maxDriftShare,
       maxParallel: defaults.maxParallel,
       configHash: loaded.hash,
+      notifiers: notifiersOf(loaded, { clock, ...connect }, clients),
+      ...(config.refused === undefined ? {} : { refusedConfig: config.refused }),
       clock,
       log,
       newId: randomUUID,

@@ -6,7 +6,6 @@ import type { Path } from "./path.ts";
  * that it accepts acts, whatever stands here.
  */
 const plannedKeys: ReadonlySet<string> = new Set([
-  "notify",
   "registries[].auth",
   "registries[].nodes",
   "registries[].ca",

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { PolicyText } from "../domain/policy.ts";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
 import { GitHostConfig } from "../history/config.ts";
+import { NotifierConfig } from "../notify/config.ts";
 import { RegistryConfig } from "../registry/config.ts";
 import { WebhookConfig } from "../sources/config.ts";
 import { targetConfigs } from "../targets/config.ts";
@@ -126,6 +127,7 @@ export const Config = z.strictObject({
     z._default(z.array(Freeze), []),
     "Times in which nothing is deployed; rollbacks are, and what was missed is looked at when they end.",
   ),
+  notify: described(z._default(z.array(NotifierConfig), []), "Who is told what; nobody, where it is empty."),
   defaults: described(z.prefault(Defaults, {}), "What holds where nothing nearer says otherwise."),
   reconcile: described(z.prefault(Reconcile, {}), "The reconcile function."),
 });

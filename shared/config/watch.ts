@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.ts";
 import { ConfigError, messageOf } from "../errors.ts";
@@ -25,16 +26,29 @@ export interface WatchOptions {
   readonly env?: Environment;
 }
 
+/** A version of the file that does not check, while an older one stays in use. */
+interface Refused {
+  /** Stands for its text. */
+  readonly version: string;
+  readonly problems: readonly string[];
+}
+
+export interface WatchedConfig {
+  (): Promise<LoadedConfig>;
+  /** What the file was at the last look, if it is refused; the same object while it is the same version. */
+  refused(): Refused | undefined;
+}
+
 /**
  * A configuration file that may change under a running process: at most once a minute a call looks at it again. The
  * same object comes back while nothing has changed. A version that does not check is refused with the alert
  * `config-rejected`, once, and the old one stays.
  * @throws ConfigError when the very first version does not check
  */
-export function watchedConfig(options: WatchOptions): () => Promise<LoadedConfig> {
+export function watchedConfig(options: WatchOptions): WatchedConfig {
   const { path, clock, log } = options;
   let current: Version | undefined;
-  let refused: string | undefined;
+  let refused: (Refused & { readonly text: string }) | undefined;
   let lookedMs = Number.NEGATIVE_INFINITY;
   let looking: Promise<LoadedConfig> | undefined;
 
@@ -54,24 +68,29 @@ export function watchedConfig(options: WatchOptions): () => Promise<LoadedConfig
     try {
       const text = await textOf(path);
       seen = text;
-      if (text === old.text || text === refused) return old.loaded;
+      if (text === refused?.text) return old.loaded;
+      if (text === old.text) {
+        refused = undefined;
+        return old.loaded;
+      }
       const loaded = await use(text);
       refused = undefined;
       log.write("notice", `the configuration changed: ${loaded.hash} replaces ${old.loaded.hash}`);
       return loaded;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      if (seen !== refused) {
+      if (seen !== refused?.text) {
         log.write("alert", `config-rejected: ${old.loaded.hash} stays; ${messageOf(error)}`, {
           outcome: "config-rejected",
         });
+        const version = createHash("sha256").update(seen).digest("hex").slice(0, 12);
+        refused = { text: seen, version, problems: error.problems };
       }
-      refused = seen;
       return old.loaded;
     }
   }
 
-  return () => {
+  const config = () => {
     const nowMs = clock.monotonic();
     if (current !== undefined && nowMs - lookedMs < lookEveryMs) return current.answer;
     if (looking === undefined) {
@@ -82,6 +101,7 @@ export function watchedConfig(options: WatchOptions): () => Promise<LoadedConfig
     }
     return looking;
   };
+  return Object.assign(config, { refused: () => refused });
 }
 
 async function textOf(path: string): Promise<string> {

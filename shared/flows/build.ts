@@ -9,6 +9,7 @@ import { advanceImage } from "./advance-image.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, eventKeptMs } from "./event.ts";
 import { loadImage, saveImage } from "./image.ts";
+import { buildNotice } from "./image-notices.ts";
 import { registryReason } from "./observe.ts";
 import { record } from "./record.ts";
 
@@ -78,10 +79,12 @@ async function look(
     const pass = await decide(deps, heard, looks);
     const value = await eventOf(deps, heard, pass, looks);
     const write = { collection: "events", id: heard.event, expect: rev, value } as const;
+    const told = buildNotice(deps, heard, pass, alarming);
     const written =
       pass.image === undefined
-        ? (await record(deps, "event.record", [write])) === "written"
-        : (await saveImage(deps, "image.record", pass.image.before, pass.image.value, [write])) !== undefined;
+        ? (await record(deps, "event.record", [write, ...told])) === "written"
+        : (await saveImage(deps, "image.record", pass.image.before, pass.image.value, [write, ...told])) !==
+          undefined;
     if (written) {
       tell(deps, heard, pass);
       return { id: heard.event, rev: rev + 1, writer: "", value };

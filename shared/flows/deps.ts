@@ -2,10 +2,12 @@ import type { Bus } from "../bus/bus.ts";
 import type { Clock } from "../clock.ts";
 import type { ImageRule } from "../decide/rules.ts";
 import type { VerifyRules } from "../decide/verify.ts";
+import type { NoticeKind } from "../domain/notice.ts";
 import type { Repository } from "../domain/reference.ts";
 import type { CommitHistory } from "../history/commit-history.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Log } from "../log.ts";
+import type { Notifier } from "../notify/notifier.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Target } from "../targets/target.ts";
 import type { Recorder } from "./recorder.ts";
@@ -32,6 +34,10 @@ export interface FlowDeps {
   readonly maxDriftShare: number;
   /** Short hash of the configuration, recorded with each rollout. */
   readonly configHash: string;
+  /** Who tells people what; none: nothing is put on record for them. */
+  readonly notifiers: readonly FlowNotifier[];
+  /** A newer version of the configuration that is refused; the same object while it is the same version. */
+  readonly refusedConfig?: () => RefusedConfig | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly newId: () => string;
@@ -43,6 +49,22 @@ export interface FlowDeps {
 export interface FlowTarget {
   readonly target: Target;
   readonly mode: "act" | "observe";
+}
+
+export interface FlowNotifier {
+  /** e.g. `slack`, or `slack-2` for the second one of its kind. */
+  readonly name: string;
+  readonly on: ReadonlySet<NoticeKind>;
+  /** Its code is loaded when it is first used. */
+  open(): Promise<Pick<Notifier, "send">>;
+}
+
+/** A version of the configuration that does not check, while an older one stays in use. */
+export interface RefusedConfig {
+  /** Stands for its text. */
+  readonly version: string;
+  /** What is wrong, by key and without values. */
+  readonly problems: readonly string[];
 }
 
 /** How long one invocation may go on; what is left then goes to another one. */

@@ -7,6 +7,7 @@ import type { FlowDeps, FlowTarget } from "./deps.ts";
 import type { Found } from "./drift-find.ts";
 import { isActionable } from "./drift-guard.ts";
 import type { FullRunOrder } from "./full-run.ts";
+import { noticeWrites } from "./notices.ts";
 import { plan } from "./plan.ts";
 import { newDocument, type Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
@@ -40,7 +41,7 @@ export async function repair(
     }
     if (!run.order.dryRun) {
       if (found.decision.kind === "new") await noteBaseline(deps, found, stored, found.decision.to);
-      if (found.decision.kind === "changed-outside") await tellOnce(deps, found, stored);
+      if (found.decision.kind === "changed-outside") await tellOnce(deps, run.id, found, stored);
     }
     rows.push(...rowsOf(found, stored, {}));
   }
@@ -113,6 +114,7 @@ async function noteBaseline(
 
 async function tellOnce(
   deps: FlowDeps,
+  event: string,
   { workload, seen }: Found,
   stored: Stored<"workloads"> | undefined,
 ): Promise<void> {
@@ -122,7 +124,15 @@ async function tellOnce(
   if (stored.value.told === told) return;
   const value = { ...stored.value, told };
   const write = { collection: "workloads", id: stored.id, expect: stored.rev, value } as const;
-  if ((await record(deps, "drift.told", [write])) === "conflict") return;
+  const notice = {
+    kind: "changed-outside",
+    subject: workload.id,
+    sentence: `it runs ${images.join(", ")}, which is not what was deployed; it is left as it is`,
+    next: "`landfall reconcile --adopt` brings it back.",
+    event,
+    atMs: await deps.ledger.clock(),
+  } as const;
+  if ((await record(deps, "drift.told", [write, ...noticeWrites(deps, notice)])) === "conflict") return;
   deps.log.write(
     "alert",
     `${workload.id} was changed by somebody else, and is left as it is: \`landfall reconcile --adopt\` brings it back`,

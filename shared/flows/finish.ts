@@ -8,6 +8,7 @@ import { closing, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
 import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
+import { rolloutNotice } from "./rollout-notice.ts";
 import { rebase } from "./save.ts";
 import { successorOf } from "./successor.ts";
 
@@ -50,6 +51,7 @@ export async function finish(
     const more: readonly Write[] = [
       ...(undone === undefined ? [] : [undone]),
       ...(next === undefined ? [] : [next.rollout]),
+      ...rolloutNotice(deps, current, outcome, { undone, next: next?.open }, nowMs),
     ];
     if ((await record(deps, "workload.finish", [write, history, ...more])) === "conflict") continue;
     tell(deps, current, outcome, nowMs);

@@ -9,6 +9,7 @@ import { guardOf } from "./drift-guard.ts";
 import { type Looks, newLooks } from "./drift-look.ts";
 import { repair } from "./drift-repair.ts";
 import { saveReport, takeTurn } from "./drift-report.ts";
+import { tell } from "./notices.ts";
 import type { Ticket } from "./plan-writes.ts";
 
 /** What a full run is asked to do. */
@@ -107,6 +108,7 @@ async function runTarget(
       `${at.target.name}: ${guard.actionable} of ${guard.references} images would be deployed without any event: nothing is; \`landfall reconcile --approve ${guard.fingerprint}\` deploys exactly this plan`,
       { outcome: "guarded", report: run.id },
     );
+    if (!order.dryRun) await tellGuarded(deps, guard);
   }
   const acts = !order.dryRun && !isStopped;
   const repaired = await repair(deps, { ...run, found, acts });
@@ -116,6 +118,18 @@ async function runTarget(
     guarded: isStopped ? [guard] : [],
     tickets: repaired.tickets,
   };
+}
+
+async function tellGuarded(deps: FlowDeps, guard: GuardedPlan): Promise<void> {
+  const { target, fingerprint, actionable, references } = guard;
+  const notice = {
+    kind: "guarded",
+    subject: target,
+    sentence: `${actionable} of ${references} images would be deployed without any event: nothing is`,
+    next: `\`landfall reconcile --approve ${fingerprint}\` deploys exactly this plan.`,
+    atMs: await deps.ledger.clock(),
+  } as const;
+  await tell(deps, notice, fingerprint);
 }
 
 /** Workloads that Landfall deployed to once and that are no longer there. */

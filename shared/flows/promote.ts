@@ -14,6 +14,7 @@ import type { Channel } from "../ledger/image-document.ts";
 import type { Stored } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { loadImage, saveImage } from "./image.ts";
+import { conflictNotice } from "./image-notices.ts";
 import { graceMs, holds, isFree, leaseMs, letEnd, newLease } from "./lease.ts";
 import { registryReason } from "./observe.ts";
 import type { FaultPoint } from "./recorder.ts";
@@ -213,5 +214,7 @@ function saveChannel(
   channel: Channel,
 ): Promise<Stored<"images"> | undefined> {
   const channels = { ...stored.value.channels, [rule.tag]: channel };
-  return saveImage(deps, point, stored, { ...stored.value, channels });
+  const notices =
+    point === "image.conflict" ? conflictNotice(deps, stored.value.repository, rule, channel) : [];
+  return saveImage(deps, point, stored, { ...stored.value, channels }, notices);
 }

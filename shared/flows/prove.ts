@@ -5,9 +5,10 @@ import type { Repository } from "../domain/reference.ts";
 import type { Workload } from "../domain/workload.ts";
 import { isTargetTrouble } from "../errors.ts";
 import type { Built, Channel } from "../ledger/image-document.ts";
-import type { Stored } from "../ledger/ledger.ts";
+import type { Stored, Write } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage, saveImage } from "./image.ts";
+import { stoppedNotice } from "./image-notices.ts";
 import { knownOf } from "./plan.ts";
 
 /** How a digest does on the channel that has to prove it. */
@@ -43,7 +44,13 @@ export async function prove(deps: FlowDeps, repository: Repository, rule: Channe
       return;
     case "failed":
       deps.log.write("alert", `${repository}:${rule.tag} stays: ${proof.detail}`, { outcome: "soak-failed" });
-      await save(deps, stored, rule, { ...channel, soak: { ...soak, stopped: proof.detail } });
+      await save(
+        deps,
+        stored,
+        rule,
+        { ...channel, soak: { ...soak, stopped: proof.detail } },
+        stoppedNotice(deps, repository, rule, candidate, proof.detail, nowMs),
+      );
       return;
     case "well": {
       const isDone = rule.soakMs === 0 || soak.sinceMs !== undefined;
@@ -137,7 +144,8 @@ async function save(
   stored: Stored<"images">,
   rule: ChannelRule,
   channel: Channel,
+  more: readonly Write[] = [],
 ): Promise<void> {
   const channels = { ...stored.value.channels, [rule.tag]: channel };
-  await saveImage(deps, "image.proof", stored, { ...stored.value, channels });
+  await saveImage(deps, "image.proof", stored, { ...stored.value, channels }, more);
 }

@@ -7,6 +7,7 @@ import { type EventDocument, refId, type Stored, type Verdict } from "../ledger/
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, eventKeptMs, maxVerdicts, mergeVerdicts, saveEvent } from "./event.ts";
+import { tellGivenUp } from "./image-notices.ts";
 import { type Observation, type Owed, observe } from "./observe.ts";
 import type { Planned } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
@@ -27,6 +28,8 @@ interface Pass {
   readonly tickets: readonly Ticket[];
   /** When to look again; absent: the event is done. */
   readonly again?: number;
+  /** Nobody looks again, though what the push wants is not done. */
+  readonly givenUp?: boolean;
   readonly owed?: Owed;
 }
 
@@ -58,6 +61,7 @@ async function passes(
   let earlier = firstVerdicts;
   for (let looks = firstLooks; ; looks++) {
     const pass = await look(deps, message, looks);
+    if (pass.givenUp) await tellGivenUp(deps, message, pass.event.detail);
     const event = eventOf(message, pass, looks, earlier);
     earlier = event.verdicts;
     const written = await saveEvent(deps, message.event, event, rev, pass.owed);
@@ -138,7 +142,7 @@ function waitOrEnd(
 ): Pass {
   if (pauseMs === undefined) {
     deps.log.write("alert", `${detail}: given up`, { outcome });
-    return done(outcome, detail);
+    return { ...done(outcome, detail), givenUp: true };
   }
   deps.log.write("warning", `${detail}; looking again in ${Math.round(pauseMs / 1000)} s`, { outcome });
   return { ...done(outcome, detail), again: nowMs + pauseMs };
@@ -205,6 +209,7 @@ async function planAll(
     },
     tickets,
     ...(pauseMs === undefined || givenUp ? {} : { again: nowMs + pauseMs }),
+    givenUp: givenUp && trouble !== undefined,
   };
 }
 

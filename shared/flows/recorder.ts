@@ -46,6 +46,11 @@ export const faultPoints = [
   "target.look",
   "bus.continue",
   "bus.dead-letter",
+  "notice.record",
+  "notice.gather",
+  "letter.claim",
+  "letter.send",
+  "letter.result",
 ] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 

@@ -2,14 +2,16 @@ import type { Due, Stored } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { advanceImage } from "./advance-image.ts";
 import { type Budget, type FlowDeps, glance } from "./deps.ts";
+import { gather, sendLetters } from "./letters.ts";
 import { handlePush, sweepPush } from "./push.ts";
 import { record } from "./record.ts";
+import { tellRefusedConfig } from "./refused-config.ts";
 import { relook } from "./relook.ts";
 import { resumeEvent } from "./resume.ts";
 
 /** One piece of unfinished work that a sweep found. */
 export interface SweepRow {
-  readonly kind: "rollout" | "event" | "ref" | "image";
+  readonly kind: "rollout" | "event" | "ref" | "image" | "letter";
   readonly id: string;
   readonly outcome: "carried-on" | "failed";
   readonly error?: string;
@@ -21,18 +23,70 @@ export interface SweepReport {
 }
 
 const maxWork = 100;
+const maxLooks = 20;
 const kinds = { workloads: "rollout", refs: "ref", events: "event", images: "image" } as const;
 
 /**
- * Carries on what a dead or finished invocation left: open rollouts, events that wait, refs that nobody holds. One
- * ledger query when nothing is due; nothing outside the ledger is asked for then.
+ * Carries on what a dead or finished invocation left: open rollouts, events that wait, refs that nobody holds; and tells
+ * people what they want to know, beside that. One ledger query when nothing is due; nothing outside the ledger is asked
+ * for then.
  */
 export async function sweep(deps: FlowDeps, budget: Budget): Promise<SweepReport> {
-  const due = await deps.ledger.due(await deps.ledger.clock(), maxWork);
-  return { mode: "sweep", work: await Promise.all(due.map((each) => carryOn(deps, each, budget))) };
+  await tellRefusedConfig(deps);
+  const look = async () => deps.ledger.due(await deps.ledger.clock(), maxWork);
+  let due = await look();
+  // As many notices as are looked for hide other work.
+  for (let looks = 1; due.length === maxWork && due.some(isNotice) && looks < maxLooks; looks++) {
+    await gather(
+      deps,
+      due.filter(isNotice).map(({ document }) => document),
+    );
+    due = await look();
+  }
+  const [letters, ...work] = await Promise.all([
+    carryLetters(deps, due, budget),
+    ...due.filter(isWork).map((each) => carryOn(deps, each, budget)),
+  ]);
+  return { mode: "sweep", work: [...work, ...letters] };
 }
 
-async function carryOn(deps: FlowDeps, due: Due, budget: Budget): Promise<SweepRow> {
+type DueNotice = Extract<Due, { readonly collection: "notices" }>;
+type DueLetter = Extract<Due, { readonly collection: "letters" }>;
+type Work = Exclude<Due, DueNotice | DueLetter>;
+
+function isNotice(due: Due): due is DueNotice {
+  return due.collection === "notices";
+}
+
+function isLetter(due: Due): due is DueLetter {
+  return due.collection === "letters";
+}
+
+function isWork(due: Due): due is Work {
+  return !isNotice(due) && !isLetter(due);
+}
+
+async function carryLetters(
+  deps: FlowDeps,
+  due: readonly Due[],
+  budget: Budget,
+): Promise<readonly SweepRow[]> {
+  const gathered = await gather(
+    deps,
+    due.filter(isNotice).map(({ document }) => document),
+  );
+  const letters = new Map(
+    [...due.filter(isLetter).map(({ document }) => document), ...gathered].map((each) => [each.id, each]),
+  );
+  const looked = await sendLetters(deps, [...letters.values()], budget);
+  return looked.map(({ id, error }) =>
+    error === undefined
+      ? { kind: "letter", id, outcome: "carried-on" }
+      : { kind: "letter", id, outcome: "failed", error },
+  );
+}
+
+async function carryOn(deps: FlowDeps, due: Work, budget: Budget): Promise<SweepRow> {
   const { id } = due.document;
   try {
     switch (due.collection) {

@@ -1,11 +1,13 @@
 import { type Bus, Message } from "../bus/bus.ts";
 import { asBuild } from "../domain/build.ts";
+import type { Notice } from "../domain/notice.ts";
 import type { Stored } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { handleBuild } from "./build.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";
 import { hear } from "./hear.ts";
+import { noticeWrites } from "./notices.ts";
 import { handleOrder } from "./orders.ts";
 import { handlePromote } from "./promote-order.ts";
 import { record } from "./record.ts";
@@ -106,10 +108,25 @@ async function setAside(
   await deps.recorder.step("bus.dead-letter", () =>
     deps.bus.deadLetter(textOf(delivery.data), delivery.attributes, reason),
   );
-  await record(deps, "event.record", [{ collection: "events", id, expect: 0, value }]);
+  const notice = undecodableNotice(delivery.messageId, id, reason, nowMs);
+  await record(deps, "event.record", [
+    { collection: "events", id, expect: 0, value },
+    ...noticeWrites(deps, notice),
+  ]);
   deps.log.write("alert", `message ${delivery.messageId} cannot be used: ${reason}`, {
     outcome: "undecodable",
   });
+}
+
+function undecodableNotice(messageId: string, event: string, reason: string, atMs: number): Notice {
+  return {
+    kind: "dead-lettered",
+    subject: `message ${messageId}`,
+    sentence: `it cannot be used: ${reason}`,
+    next: `\`landfall explain ${event}\``,
+    event,
+    atMs,
+  };
 }
 
 /** The text of a message's data; what is no text stays base64, as it came. */

@@ -342,7 +342,7 @@ describe("landfall config check", () => {
       join(folder, "good.yaml"),
       `follow: ["${web}"]\nreconcile: { auth: [{ kind: bearer, token: "\${TOKEN}" }] }`,
     );
-    await writeFile(join(folder, "bad.yaml"), "follow: [web]\nnotify: []");
+    await writeFile(join(folder, "bad.yaml"), "follow: [web]\nregistries: [{ host: a.io, auth: google }]");
   });
   afterAll(() => rm(folder, { recursive: true }));
 
@@ -358,7 +358,7 @@ describe("landfall config check", () => {
     expect(code).toBe(1);
     expect(err.split("\n").slice(1, -1)).toEqual([
       expect.stringMatching(/^ {2}follow\[0\] \(line 1\): /),
-      "  notify (line 2): not in this version; leave it away",
+      "  registries[0].auth (line 2): not in this version; leave it away",
     ]);
   });
 

@@ -102,7 +102,6 @@ describe("a configuration with mistakes", () => {
     ["git", `${follow}\ngit: []`, "git (line 2)", "not in this version"],
     ["images", `${follow}\nimages: []`, "images (line 2)", "not in this version"],
     ["freezes", `${follow}\nfreezes: []`, "freezes (line 2)", "not in this version"],
-    ["notify", `${follow}\nnotify: []`, "notify (line 2)", "not in this version"],
     [
       "a rollback",
       `${follow}\ndefaults: { rollback: true }`,
@@ -329,7 +328,7 @@ describe("a configuration with mistakes", () => {
         "targets:",
         "  - { name: a, kind: swarm }",
         "  - { name: a, kind: swarmpitt }",
-        "notify: []",
+        "registries: [{ host: a.io, auth: google }]",
         "defaults: { mode: acts }",
       ].join("\n"),
     );
@@ -338,7 +337,7 @@ describe("a configuration with mistakes", () => {
       "targets[0].host",
       "targets[1].kind",
       "targets[1].name",
-      "notify",
+      "registries[0].auth",
       "defaults.mode",
     ]);
   });

@@ -45,6 +45,8 @@ export interface WorldOptions {
   /** Default: no order, no channels, by tag. */
   readonly rule?: ImageRule;
   readonly history?: Pick<CommitHistory, "order">;
+  /** Default: nobody is told anything. */
+  readonly notifiers?: FlowDeps["notifiers"];
 }
 
 export interface World {
@@ -129,6 +131,7 @@ export function world(options: WorldOptions = {}): World {
     maxDriftShare: 0.2,
     maxParallel,
     configHash: "test",
+    notifiers: options.notifiers ?? [],
     clock,
     log: silentLog,
     newId: () => `id-${++ids}`,
