@@ -341,6 +341,33 @@ export function ledgerContract(name: string, make: () => Promise<Ledger>): void 
         });
       });
 
+      it("gives notices and letters, until they are told", async () => {
+        const notice = { kind: "failed", subject: "t/web", sentence: "it exits", atMs: 1 } as const;
+        const left = { notice, group: "e", dueMs: 1, expireMs: farAwayMs };
+        const letter = { kind: "failed", group: "e", message: "m", notices: [notice], more: 0 } as const;
+        const gathering = {
+          ...letter,
+          state: "gathering",
+          sinceMs: 1,
+          open: [],
+          expireMs: farAwayMs,
+        } as const;
+        await ledger.commit("w", [
+          { collection: "notices", id: "failed/1", value: left, expect: 0 },
+          { collection: "letters", id: "failed/e/0", value: { ...gathering, dueMs: 2 }, expect: 0 },
+        ]);
+        expect((await ledger.due(2, 10)).map(({ collection, document }) => [collection, document])).toEqual([
+          ["notices", { id: "failed/1", rev: 1, writer: "w", value: left }],
+          ["letters", { id: "failed/e/0", rev: 1, writer: "w", value: { ...gathering, dueMs: 2 } }],
+        ]);
+        const { dueMs: _, ...gathered } = left;
+        await ledger.commit("w", [
+          { collection: "notices", id: "failed/1", value: gathered, expect: 1 },
+          { collection: "letters", id: "failed/e/0", value: { ...gathering, state: "done" }, expect: 1 },
+        ]);
+        expect(await ledger.due(farAwayMs, 10)).toEqual([]);
+      });
+
       it("gives at most as many as asked for, the soonest", async () => {
         await ledger.commit(
           "w",

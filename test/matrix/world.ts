@@ -29,6 +29,10 @@ export interface MatrixOptions {
   readonly defaults?: string;
   /** What befalls the ledger's calls. */
   readonly ledger?: FaultyLedgerOptions;
+  /** Who is told what, as YAML between brackets. */
+  readonly notify?: string;
+  /** Called with the name of each call that nobody will answer, before any is made. */
+  readonly silence?: (onSilence: (call: string) => void) => void;
 }
 
 export interface Heard {
@@ -48,6 +52,8 @@ export interface Matrix {
   readonly deps: FlowDeps & { readonly bus: Bus };
   /** What was logged as `notice` or worse. */
   readonly told: readonly { readonly severity: Severity; readonly message: string }[];
+  /** Everything that was logged. */
+  readonly logged: readonly string[];
   /** Whether each delivery of a message was acknowledged. */
   readonly deliveries: readonly ("ack" | "nack")[];
   place(name?: string): Place;
@@ -87,6 +93,7 @@ export async function matrix(options: MatrixOptions = {}): Promise<Matrix> {
   /** Calls that an answer will come to without time going by. */
   const awaited = new Set<string>();
   const onSilence = (call: string) => void awaited.delete(call);
+  options.silence?.(onSilence);
   const registry = await startSandboxRegistry();
   const toRegistry = await faultyProxy({ to: registry.url, onSilence });
   const places = await Promise.all(
@@ -99,7 +106,9 @@ follow: ["${registry.host}/acme/*"]
 registries: [{ host: "${registry.host}", url: "${toRegistry.url}", plainHttp: true }]
 targets: [${places.map((place) => place.config).join(", ")}]
 defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
+notify: [${options.notify ?? ""}]
 `;
+  const logged: string[] = [];
   const told: { severity: Severity; message: string }[] = [];
   const loaded = loadConfig({ path: "landfall.yaml", env: {}, read: () => config });
   const wiring: Wiring = wire({
@@ -108,7 +117,8 @@ defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
     clock,
     timer: clock.timer,
     log: {
-      write: (severity, message) => {
+      write: (severity, message, fields) => {
+        logged.push(`${severity} ${message} ${JSON.stringify(fields ?? {})}`);
         if (severity !== "debug" && severity !== "info") told.push({ severity, message });
       },
     },
@@ -184,6 +194,7 @@ defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
     ledger: deps.ledger,
     deps,
     told,
+    logged,
     deliveries,
     place: (name = "swarm") => {
       const found = places.find((each) => each.name === name);
