@@ -1,11 +1,9 @@
 import * as z from "zod/mini";
-import { alarmingKinds, type NoticeKind, noticeKindNames } from "../domain/notice.ts";
+import { alarmingKinds, noticeKinds } from "../domain/notice.ts";
 
 const on = z
   ._default(
-    z
-      .array(z.enum(noticeKindNames as [NoticeKind, ...NoticeKind[]]))
-      .check(z.minLength(1, "is empty; name at least one, or leave it away")),
+    z.array(z.enum(noticeKinds)).check(z.minLength(1, "is empty; name at least one, or leave it away")),
     [...alarmingKinds],
   )
   .check(z.describe("What it tells. Left away: all but `succeeded`."));

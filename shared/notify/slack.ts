@@ -1,10 +1,10 @@
-import { headlineOf, type Notice } from "../domain/notice.ts";
+import type { Notice } from "../domain/notice.ts";
 import { type HttpAnswer, httpClient } from "../http.ts";
+import { headlineOf } from "./headline.ts";
 import type { EntryOf, Letter, Notifier, NotifierContext } from "./notifier.ts";
 import { post } from "./post.ts";
 
 /** https://docs.slack.dev/reference/block-kit/blocks: 50 blocks, 150 characters of a header, 3,000 of a section. */
-const maxHeader = 150;
 const maxText = 3_000;
 /** Together blocks may have about 13,000 characters, which is written nowhere. */
 const maxAllText = 9_000;
@@ -37,7 +37,7 @@ export function create(
 /** What is posted: blocks, and the text that stands for them in notifications and for screen readers. */
 function payloadOf({ message, kind, event, notices, more }: Letter) {
   const all = notices.length + more;
-  const headline = headlineOf(kind, all).slice(0, maxHeader);
+  const headline = headlineOf(kind, all);
   const rows: string[] = [];
   let length = 0;
   for (const notice of notices.slice(0, maxRows)) {

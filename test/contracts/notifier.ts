@@ -29,11 +29,6 @@ export function letter(change: Partial<Letter> = {}): Letter {
   return { message: "m-1", kind: "failed", event: "e-1", notices: [notice()], more: 0, ...change };
 }
 
-export interface NotifierSetting {
-  readonly receiver: NoticeReceiver;
-  readonly notifier: Notifier;
-}
-
 /** A notifier over a receiver, with no more than 200 ms of patience. */
 export async function notifierAt(
   receiver: Pick<NoticeReceiver, "url">,

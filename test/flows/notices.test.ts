@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Message } from "../../shared/bus/bus.ts";
 import type { ImageRule } from "../../shared/decide/rules.ts";
-import { noticeKindNames } from "../../shared/domain/notice.ts";
+import { noticeKinds } from "../../shared/domain/notice.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
 import type { RolloutState } from "../../shared/domain/rollout.ts";
 import { type FlowDeps, newBudget } from "../../shared/flows/deps.ts";
@@ -25,7 +25,7 @@ afterEach(() => here.close());
 
 /** A world in which everything is told, and what was. */
 function telling(options: WorldOptions = {}) {
-  const slack = listener("slack", noticeKindNames);
+  const slack = listener("slack", noticeKinds);
   here = world({ notifiers: [slack], ...options });
   return slack;
 }
@@ -115,7 +115,7 @@ describe("a push that fails at eight workloads", () => {
   it("leaves nothing on record where nobody is told", async () => {
     telling({ workloads: names, notifiers: [] });
     await pushed("X");
-    const deps = { ...here.instance(), notifiers: [listener("slack", noticeKindNames)] };
+    const deps = { ...here.instance(), notifiers: [listener("slack", noticeKinds)] };
     expect((await sweep(deps, newBudget(deps.clock))).work).toEqual([]);
   });
 });
@@ -296,7 +296,7 @@ describe("people are told of an image with commits", () => {
 });
 
 describe("the end of a rollout", () => {
-  const deps = { notifiers: [listener("slack", noticeKindNames)], newId: () => "id" };
+  const deps = { notifiers: [listener("slack", noticeKinds)], newId: () => "id" };
   const retry = (retries: number): Pick<OpenRollout, "cause" | "retries" | "retryMs"> => ({
     cause: { kind: "retry", event: "e-1", of: 1 },
     retries,
