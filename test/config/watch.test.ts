@@ -77,6 +77,30 @@ describe("a configuration file under a running process", () => {
     expect((await config()).config.follow).toEqual(["docker.io/mended/*"]);
   });
 
+  it.each([
+    { name: "a better one", next: good("mended") },
+    { name: "the one from before", next: good("acme") },
+  ])("says what is refused, as one object, until there is $name", async ({ next }) => {
+    const config = watch();
+    await config();
+    expect(config.refused()).toBeUndefined();
+    writeFileSync(path, "follow: []\n");
+    nowMs += 60_000;
+    await config();
+    const refused = config.refused();
+    expect(refused).toMatchObject({
+      version: expect.stringMatching(/^[0-9a-f]{12}$/),
+      problems: [expect.stringMatching(/^follow \(line 1\)/)],
+    });
+    nowMs += 60_000;
+    await config();
+    expect(config.refused()).toBe(refused);
+    writeFileSync(path, next);
+    nowMs += 60_000;
+    await config();
+    expect(config.refused()).toBeUndefined();
+  });
+
   it("does not start on a version that does not check", async () => {
     writeFileSync(path, "follow: []\n");
     await expect(watch()()).rejects.toMatchObject({ code: "CONFIG" });

@@ -15,12 +15,14 @@ it.each(scenarios)("acts through the recorder only: $name", async (scenario) => 
   const [{ points, calls } = { points: [], calls: undefined }] = lives;
   const of = (...kinds: readonly string[]) =>
     points.filter((point) => kinds.includes(point.split(".")[0] ?? "")).length;
+  const sent = points.filter((point) => point === "letter.send").length;
   expect(points.length).toBeGreaterThan(1);
   expect({
-    ledger: of("ref", "event", "workload"),
+    ledger: of("ref", "event", "workload", "notice", "letter") - sent,
     registry: of("registry"),
     target: of("target"),
     bus: of("bus") - stage.here.deadLetters.length,
+    notifiers: sent,
   }).toEqual(calls);
   await stage.here.close();
 });
@@ -97,7 +99,10 @@ async function play(
 }
 
 /** Nothing lost, nothing twice, nothing backwards. */
-async function check({ here }: Stage, { restarts = { min: 1, max: 1 }, fails }: Scenario): Promise<void> {
+async function check(
+  { here, told }: Stage,
+  { restarts = { min: 1, max: 1 }, fails, tells }: Scenario,
+): Promise<void> {
   const wanted = digestOf(here.tagged());
   for (const { id, containers } of await here.target.list()) {
     const parsed = parseReference(containers[0]?.image ?? "");
@@ -122,4 +127,10 @@ async function check({ here }: Stage, { restarts = { min: 1, max: 1 }, fails }: 
     expect(value, id).toMatchObject({ state: "done" });
   }
   expect(here.undelivered).toEqual([]);
+  if (told === undefined) return;
+  // What was sent twice had one name: each is in one message.
+  const messages = new Map(told.taken.map(({ message, notices }) => [message, notices]));
+  const workloads = (await here.target.list()).map(({ id }): string => id);
+  const subjects = [...messages.values()].flat().map(({ subject }) => subject);
+  expect(subjects.toSorted(), "told").toEqual((tells ?? workloads).toSorted());
 }

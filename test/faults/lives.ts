@@ -2,6 +2,7 @@ import type { Message } from "../../shared/bus/bus.ts";
 import { type FlowDeps, newBudget } from "../../shared/flows/deps.ts";
 import type { FaultPoint } from "../../shared/flows/recorder.ts";
 import { sweep } from "../../shared/flows/sweep.ts";
+import type { Listener } from "../doubles/listener.ts";
 import { type Mortal, mortal, type World } from "../flows/world.ts";
 
 /** A world in which something is about to happen. */
@@ -11,6 +12,8 @@ export interface Stage {
   readonly heard: readonly Message[];
   /** What stands between a process and the outside. */
   readonly troubles?: (deps: FlowDeps) => FlowDeps;
+  /** Who is told what becomes of it. */
+  readonly told?: Listener;
 }
 
 export interface Death {
@@ -27,6 +30,7 @@ export interface Calls {
   registry: number;
   target: number;
   bus: number;
+  notifiers: number;
 }
 
 export interface Life {
@@ -45,7 +49,7 @@ export async function live(stage: Stage, deaths: readonly Death[] = []): Promise
   const lives: Life[] = [];
   for (const death of [...deaths, undefined]) {
     const recorder = mortal(death);
-    const calls: Calls = { ledger: 0, registry: 0, target: 0, bus: 0 };
+    const calls: Calls = { ledger: 0, registry: 0, target: 0, bus: 0, notifiers: 0 };
     lives.push({ points: recorder.points, calls });
     if ((await process(stage, recorder, calls, delivered)) === "at rest") break;
     stage.here.clock.set(stage.here.clock.now() + (death?.pauseMs ?? 0));
@@ -110,6 +114,10 @@ function counted(deps: FlowDeps, calls: Calls): FlowDeps {
       target: counting(at.target, ["list", "get", "look", "update", "platforms"], () => calls.target++),
     })),
     bus: counting(deps.bus, ["publish"], () => calls.bus++),
+    notifiers: deps.notifiers.map((each) => ({
+      ...each,
+      open: async () => counting(await each.open(), ["send"], () => calls.notifiers++),
+    })),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Platform, Workload } from "../../shared/domain/workload.ts";
 import { RegistryUnavailableError, TargetUnavailableError } from "../../shared/errors.ts";
 import type { FlowDeps } from "../../shared/flows/deps.ts";
 import type { Target } from "../../shared/targets/target.ts";
+import { failed, listener } from "../doubles/listener.ts";
 import { digestOf, tag, type World, type WorldOptions, world } from "../flows/world.ts";
 import type { Stage } from "./lives.ts";
 
@@ -14,6 +15,8 @@ export interface Scenario {
   readonly restarts?: { readonly min: number; readonly max: number };
   /** The image fails, is held, and makes room for the one before. */
   readonly fails?: true;
+  /** What people are told of, where somebody tells them; default each workload. */
+  readonly tells?: readonly string[];
 }
 
 const arm: Platform = { os: "linux", architecture: "arm64" };
@@ -120,6 +123,27 @@ export const scenarios: readonly [Scenario, ...Scenario[]] = [
   },
   { name: "an image that exits", fails: true, restarts: twice, stage: () => pushed({ letter: "X" }) },
   {
+    name: "an image that exits, and is told of",
+    fails: true,
+    restarts: twice,
+    stage: () => {
+      const told = listener();
+      told.answers.push(failed);
+      return { ...pushed({ letter: "X", notifiers: [told] }), told };
+    },
+  },
+  {
+    name: "a tag that is gone, and is told of",
+    restarts: never,
+    tells: [`docker.io/acme/web:${tag}`],
+    stage: () => {
+      const told = listener();
+      const stage = pushed({ letter: "a", notifiers: [told] });
+      stage.here.registry.remove("docker.io/acme/web", tag);
+      return { ...stage, told };
+    },
+  },
+  {
     name: "an image for other platforms than its service names",
     stage: () => ({ ...pushed(), troubles: platforms }),
   },
@@ -133,7 +157,7 @@ export const scenarios: readonly [Scenario, ...Scenario[]] = [
   },
 ];
 
-interface Setting extends Pick<WorldOptions, "maxParallel" | "workloads"> {
+interface Setting extends Pick<WorldOptions, "maxParallel" | "notifiers" | "workloads"> {
   /** What the tag is moved to, default b. */
   readonly letter?: string;
   /** What happens once, when that is reached for the first time. */
