@@ -51,15 +51,12 @@ const Channel = z
     ),
   })
   .check((context) => {
-    const { soak, after } = context.value;
-    if (soak !== undefined && after === undefined) {
-      context.issues.push({
-        code: "custom",
-        message: "needs `after`: the channel that the digest has to run on",
-        path: ["soak"],
-        input: context.value,
-      });
-    }
+    const { soak, after, by } = context.value;
+    if (soak === undefined) return;
+    const problem = (message: string) =>
+      context.issues.push({ code: "custom", message, path: ["soak"], input: context.value });
+    if (after === undefined) problem("needs `after`: the channel that the digest has to run on");
+    if (by === "hand") problem("has no effect beside `by: hand`; leave one of the two away");
   });
 
 /** One entry of `images`: what holds for images with an order or rules of their own. The first that matches counts. */

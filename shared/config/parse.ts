@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { normaliseHost } from "../domain/reference.ts";
 import { ConfigError } from "../errors.ts";
+import { normaliseGitHost } from "../history/config.ts";
 import { parseDuration } from "./duration.ts";
 import { imageProblems } from "./image-problems.ts";
 import { type Path, valueAt } from "./path.ts";
@@ -56,7 +57,8 @@ function crossProblems(raw: unknown): readonly Problem[] {
     ...targetNames(raw),
     ...repeated(raw, "targets", "name", (name) => name),
     ...repeated(raw, "registries", "host", normaliseHost),
-    ...repeated(raw, "git", "host", (host) => host.toLowerCase()),
+    ...repeated(raw, "git", "host", normaliseGitHost),
+    ...repeated(raw, "images", "image", (image) => image),
     ...verifyTimes(raw),
     ...imageProblems(raw),
     ...templates(raw),

@@ -11,8 +11,6 @@ const plannedKeys: ReadonlySet<string> = new Set([
   "defaults.rollback",
   "defaults.maxDriftShare",
   "registries[].auth",
-  "registries[].nodes",
-  "registries[].ca",
 ]);
 
 const plannedValues: Readonly<Record<string, readonly string[]>> = {

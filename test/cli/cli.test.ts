@@ -340,7 +340,11 @@ describe("landfall config check", () => {
     folder = await mkdtemp(join(tmpdir(), "landfall-cli-"));
     await writeFile(
       join(folder, "good.yaml"),
-      `follow: ["${web}"]\nreconcile: { auth: [{ kind: bearer, token: "\${TOKEN}" }] }`,
+      [
+        `follow: ["${web}"]`,
+        `images: [{ image: "${web}", git: { url: "https://a.io/b", branch: main }, channels: [{ tag: prod }] }]`,
+        `reconcile: { auth: [{ kind: bearer, token: "\${TOKEN}" }] }`,
+      ].join("\n"),
     );
     await writeFile(join(folder, "bad.yaml"), "follow: [web]\nnotify: []");
   });
@@ -350,7 +354,7 @@ describe("landfall config check", () => {
     const { out, code } = await cli(`config check ${join(folder, "good.yaml")}`);
     expect(code).toBe(0);
     expect(out).toContain("good.yaml is fine.");
-    expect(out).toMatch(/hash +[0-9a-f]{12}/);
+    expect(out).toMatch(/images +docker\.io\/acme\/web prod\n +hash +[0-9a-f]{12}/);
   });
 
   it("tells every problem of a bad one", async () => {
