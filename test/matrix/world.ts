@@ -27,6 +27,8 @@ export interface MatrixOptions {
   readonly targets?: readonly PlaceOptions[];
   /** More of `defaults`, as YAML between braces, e.g. `maxParallel: 1`. */
   readonly defaults?: string;
+  /** More of the configuration, as YAML; made with the repository that is pushed to. */
+  readonly more?: (repository: string) => string;
   /** What befalls the ledger's calls. */
   readonly ledger?: FaultyLedgerOptions;
 }
@@ -99,6 +101,7 @@ follow: ["${registry.host}/acme/*"]
 registries: [{ host: "${registry.host}", url: "${toRegistry.url}", plainHttp: true }]
 targets: [${places.map((place) => place.config).join(", ")}]
 defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
+${options.more?.(`${registry.host}/${repository}`) ?? ""}
 `;
   const told: { severity: Severity; message: string }[] = [];
   const loaded = loadConfig({ path: "landfall.yaml", env: {}, read: () => config });
