@@ -79,12 +79,14 @@ export function wantedReference(
   return { repository: wanted.repository, tag: wanted.tag, digest: wanted.digest };
 }
 
-/** A rollout's digests under the newest generations that they were observed with. */
+/** A rollout's digests under the newest generations that they were observed with: of the same tag, or of the head. */
 export function raised(to: Wanted, by: Wanted): Wanted {
   return Object.fromEntries(
     Object.entries(to).map(([name, wanted]) => {
-      const generation = Math.max(wanted.generation, by[name]?.generation ?? 0);
-      return [name, { ...wanted, generation }];
+      const seen = by[name];
+      const isSame = seen !== undefined && (seen.line === "head" || seen.tag === wanted.tag);
+      if (!isSame || seen.line !== wanted.line) return [name, wanted];
+      return [name, { ...wanted, generation: Math.max(wanted.generation, seen.generation) }];
     }),
   );
 }

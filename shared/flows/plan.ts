@@ -1,5 +1,5 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
-import { type Cause, type Rollout, raised, type Wanted } from "../domain/rollout.ts";
+import { type Cause, type Rollout, raised, type Wanted, type WantedContainer } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import type { Built } from "../ledger/image-document.ts";
 import {
@@ -78,7 +78,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return undefined;
       case "skip": {
         const standing = decision.reason === "already-running" ? follows(seen, fresh ?? workload, rules) : {};
-        const isNews = Object.keys(standing).some((name) => isNewTo(stored?.value, name, seen));
+        const isNews = Object.entries(standing).some(([name, each]) => isNewTo(stored?.value, name, each));
         if (decision.reason !== "changed-outside" && !isNews) return skip(decision.reason, decision.detail);
         if (fresh === undefined) continue;
         if (isNews && (await note(deps, workload, stored, standing)) === "conflict") continue;
@@ -107,11 +107,13 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
   return { verdict: { workload: workload.id, kind: "waiting", reason: "contended" } };
 }
 
-/** Whether a plan of a lower generation could still slip in behind this observation. */
-function isNewTo(document: WorkloadDocument | undefined, name: string, seen: Observed): boolean {
+/** Whether a plan of a lower generation, or to a lower tag, could still slip in behind this observation. */
+function isNewTo(document: WorkloadDocument | undefined, name: string, seen: WantedContainer): boolean {
   const wanted = document?.wanted[name];
-  const same = wanted?.repository === seen.repository && wanted.tag === seen.tag;
-  return seen.generation > 1 && (!same || wanted.generation < seen.generation);
+  if (wanted?.repository === seen.repository && wanted.tag === seen.tag) {
+    return wanted.generation < seen.generation;
+  }
+  return seen.generation > 1 || seen.line === "version";
 }
 
 /** Joins an open rollout. One that is newer than its plan is put on record there, so that nothing in between replaces it. */
