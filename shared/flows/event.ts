@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { EventDocument, Verdict, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { Owed } from "./observe.ts";
@@ -63,13 +64,27 @@ export function mergeVerdicts(earlier: readonly Verdict[], now: readonly Verdict
   return [...kept, ...now.filter(({ workload }) => !names.has(workload))];
 }
 
+/**
+ * What is worth a line. A build is asked about as the newest commit and as what its channels have: that a workload goes
+ * by the other of the two is no news beside what was decided there, and the same twice is said once.
+ */
+export function withoutEchoes(verdicts: readonly Verdict[]): readonly Verdict[] {
+  const byWorkload = Map.groupBy(verdicts, ({ workload }) => workload);
+  return [...byWorkload.values()].flatMap((own) => {
+    const told = own.filter(({ reason }) => reason !== "other-tag");
+    const [first] = own;
+    if (told.length === 0) return first === undefined ? [] : [first];
+    return told.filter((each, at) => told.findIndex((other) => isDeepStrictEqual(each, other)) === at);
+  });
+}
+
 /** Adds what was decided for an event after it was written. One that is no longer there, or changes all the time, is let be. */
 export async function addVerdicts(deps: FlowDeps, id: string, verdicts: readonly Verdict[]): Promise<void> {
   if (verdicts.length === 0) return;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const stored = await deps.ledger.get("events", id);
     if (stored === undefined) return;
-    const all = mergeVerdicts(stored.value.verdicts, verdicts);
+    const all = mergeVerdicts(stored.value.verdicts, withoutEchoes(verdicts));
     const value: EventDocument = {
       ...stored.value,
       verdicts: all.slice(0, maxVerdicts),
