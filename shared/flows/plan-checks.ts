@@ -6,7 +6,7 @@ import type { Reference } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
-import type { Check } from "../ledger/ledger.ts";
+import type { Check, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
@@ -33,19 +33,29 @@ function isSettled(image: ImageDocument, { channels }: ImageRule, { tag, generat
 
 /**
  * Whether a container that is to be replaced runs a commit of which the planned one is no descendant: somebody may have
- * put it there before Landfall knew of it. What runs a commit that nobody knows of is not asked about.
+ * put it there before Landfall knew of it. What runs a commit that nobody knows of is not asked about, and neither is
+ * what Landfall put there on the same line: only a person takes that back.
  */
 export async function runsNewer(
   deps: FlowDeps,
   { seen, builds = [] }: { readonly seen: Observed; readonly builds?: readonly Built[] },
   workload: Workload,
   to: Wanted,
+  known: Pick<WorkloadDocument, "deployed" | "wanted"> | undefined,
 ): Promise<{ readonly reason: "older" | "held-back"; readonly detail: string } | undefined> {
   const { git } = deps.rule(seen.repository);
   const { commit } = seen;
   if (git === undefined || commit === undefined) return undefined;
   for (const { name, reference } of workload.containers) {
     if (to[name] === undefined || reference === undefined) continue;
+    const { digest } = reference;
+    if (
+      known?.wanted[name]?.line === seen.line &&
+      digest !== undefined &&
+      known.deployed?.[name] === digest
+    ) {
+      continue;
+    }
     const running = commitOf(reference, builds);
     if (running === undefined || running === commit) continue;
     const order = await deps.recorder.step("history.order", () => deps.history.order(git, running, commit));

@@ -39,6 +39,8 @@ export interface Planned {
   readonly verdict: Verdict;
   /** The rollout to carry on: a new one, or one that an earlier delivery of the same message had planned. */
   readonly ticket?: Ticket;
+  /** Nothing was decided: the head or the channel is about to move on. */
+  readonly overtaken?: true;
   /** For a workload that waits: how long its target or registry asked to be left alone, ms. */
   readonly retryAfterMs?: number;
 }
@@ -72,7 +74,9 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
     }
     const decision = decidePush(seen, fresh ?? workload, knownOf(stored?.value), rules);
     const under = decision.kind === "roll-out" ? await newestOf(deps, seen) : undefined;
-    if (under === "superseded") return skip("superseded", "a newer build is on its way");
+    if (under === "superseded") {
+      return { ...skip("superseded", "a newer build is on its way"), overtaken: true };
+    }
     switch (decision.kind) {
       case "unrelated":
         return undefined;
@@ -93,7 +97,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       case "roll-out": {
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
-        const newer = await runsNewer(deps, request, fresh ?? workload, decision.to);
+        const newer = await runsNewer(deps, request, fresh ?? workload, decision.to, stored?.value);
         if (newer !== undefined) return skip(newer.reason, newer.detail);
         const planned = { ...request, workload: fresh ?? workload };
         const ticket = await write(deps, planned, stored, decision, under === undefined ? [] : [under]);

@@ -9,7 +9,7 @@ import {
 } from "../decide/promotion.ts";
 import type { ChannelRule } from "../decide/rules.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
-import { messageOf, RegistryResponseError } from "../errors.ts";
+import { messageOf, RegistryResponseError, retryAfterOf } from "../errors.ts";
 import type { Channel } from "../ledger/image-document.ts";
 import type { Stored } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
@@ -69,10 +69,11 @@ async function bring(
   if (stored === undefined || intent === undefined) return "again";
   const { to } = intent;
   let isSent = false;
+  let found: Digest | undefined;
   try {
-    const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag));
-    const verdict = judgeFound(intended, intent, found?.digest);
-    if (verdict === "conflict") return conflict(deps, place, stored, lease.holder, found?.digest);
+    found = await digestAt(deps, place);
+    const verdict = judgeFound(intended, intent, found);
+    if (verdict === "conflict") return conflict(deps, place, stored, lease.holder, found);
     if (verdict === "write") {
       const manifest = await deps.recorder.step("registry.get", () =>
         deps.registry.get(repository, to.digest),
@@ -85,11 +86,11 @@ async function bring(
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    return trouble(deps, place, stored, lease.holder, { reason, detail: messageOf(error) }, isSent);
+    return trouble(deps, place, stored, lease.holder, error, reason, isSent);
   }
   const next = await settle(deps, place, stored, lease.holder, (channel, nowMs) => ({
     point: "image.result",
-    channel: withResult(channel, channel.intent ?? intent, nowMs, nowMs + leaseMs + graceMs),
+    channel: withResult(channel, channel.intent ?? intent, found, nowMs, nowMs + leaseMs + graceMs),
   }));
   const image = printReference({ repository, tag: rule.tag });
   deps.log.write("notice", `${image} is ${to.tag} now${to.by === undefined ? "" : `, for ${to.by}`}`, {
@@ -105,12 +106,11 @@ async function check(deps: FlowDeps, place: Place, stored: Stored<"images">): Pr
   const channel = channelOf(stored, rule);
   let found: Digest | undefined;
   try {
-    found = (await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag)))
-      ?.digest;
+    found = await digestAt(deps, place);
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    const checkMs = (await deps.ledger.clock()) + leaseMs;
+    const checkMs = (await deps.ledger.clock()) + Math.max(leaseMs, retryAfterOf(error) ?? 0);
     await saveChannel(deps, "image.check", place, stored, { ...channel, checkMs });
     return "stop";
   }
@@ -124,7 +124,10 @@ async function check(deps: FlowDeps, place: Place, stored: Stored<"images">): Pr
     deps.log.write("warning", `${repository}:${rule.tag} was moved back by a late write of ours`, {
       digest: found,
     });
-    await saveChannel(deps, "image.check", place, stored, { ...rest, asked: promoted });
+    await saveChannel(deps, "image.check", place, stored, {
+      ...rest,
+      asked: { ...promoted, head: channel.head },
+    });
     return "again";
   }
   const nowMs = await deps.ledger.clock();
@@ -163,13 +166,14 @@ async function trouble(
   place: Place,
   stored: Stored<"images">,
   holder: string,
-  what: { readonly reason: string; readonly detail: string },
+  error: unknown,
+  reason: string,
   isSent: boolean,
 ): Promise<Next> {
   const { repository, rule } = place;
-  deps.log.write("warning", `${repository}:${rule.tag} is not promoted yet: ${what.detail}`, {
-    outcome: what.reason,
-  });
+  const detail = messageOf(error);
+  const retryAfterMs = retryAfterOf(error);
+  deps.log.write("warning", `${repository}:${rule.tag} is not promoted yet: ${detail}`, { outcome: reason });
   if (!isSent) letEnd(deps, holder);
   await settle(deps, place, stored, holder, (channel, nowMs) => {
     const { intent } = channel;
@@ -179,7 +183,9 @@ async function trouble(
       intent === undefined || isSent
         ? {}
         : { intent: { ...intent, lease: { holder, untilMs: nowMs - graceMs } } };
-    return { point: "image.trouble", channel: { ...channel, ...freed, trouble: { ...what, times } } };
+    const until = retryAfterMs === undefined ? {} : { untilMs: nowMs + retryAfterMs };
+    const trouble = { reason, detail, times, ...until };
+    return { point: "image.trouble", channel: { ...channel, ...freed, trouble } };
   });
   return "stop";
 }
@@ -199,6 +205,10 @@ async function settle(
     const next = end(channel, await deps.ledger.clock());
     if ((await saveChannel(deps, next.point, place, stored, next.channel)) !== undefined) return "again";
   }
+}
+
+async function digestAt(deps: FlowDeps, { repository, rule }: Place): Promise<Digest | undefined> {
+  return (await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag)))?.digest;
 }
 
 function channelOf(stored: Stored<"images">, rule: ChannelRule): Channel {
