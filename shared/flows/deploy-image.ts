@@ -1,4 +1,4 @@
-import { newChannel } from "../decide/promotion.ts";
+import { isDelayed, newChannel, wantedOn, withDelay } from "../decide/promotion.ts";
 import type { Observed } from "../decide/push.ts";
 import type { ImageRule } from "../decide/rules.ts";
 import type { Cause } from "../domain/rollout.ts";
@@ -26,14 +26,22 @@ interface Owed {
 export async function deployImage(deps: FlowDeps, first: Stored<"images">, budget: Budget): Promise<void> {
   const rule = deps.rule(first.value.repository);
   const owed = owedOf(first.value, rule);
-  if (owed.length === 0) return;
+  if (owed.length === 0 || isDelayed(first.value, await deps.ledger.clock())) return;
   const planned = await Promise.all(deps.targets.map((at) => planOn(deps, at, owed, first.value.builds)));
   const all = planned.flat();
-  for (const { cause } of owed) {
-    const own = all.filter((each) => each.event === cause.event).map((each) => each.verdict);
-    await addVerdicts(deps, cause.event, own);
+  for (const event of new Set(owed.map(({ cause }) => cause.event))) {
+    const own = owed.filter(({ cause }) => cause.event === event).map(({ seen }) => seen);
+    await addVerdicts(
+      deps,
+      event,
+      all.filter(({ seen }) => own.includes(seen)).map(({ verdict }) => verdict),
+    );
   }
-  if (!all.some(({ verdict }) => verdict.kind === "waiting")) await settle(deps, first, owed);
+  const open = all.filter((each) => each.overtaken === true || each.verdict.kind === "waiting");
+  const waiting = open.filter((each) => each.overtaken === undefined);
+  const done = owed.filter(({ seen }) => !open.some((each) => each.seen === seen));
+  const retryAfterMs = Math.max(0, ...waiting.map((each) => each.retryAfterMs ?? 0));
+  await settle(deps, first, done, waiting.length === 0 ? undefined : retryAfterMs);
   const tickets = all.flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket]));
   await Promise.all(
     tickets.map((ticket) => advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket)),
@@ -45,7 +53,7 @@ async function planOn(
   at: FlowTarget,
   owed: readonly Owed[],
   builds: readonly Built[],
-): Promise<readonly (Planned & { readonly event: string })[]> {
+): Promise<readonly (Planned & { readonly seen: Observed })[]> {
   const here = owed.filter(({ targets }) => targets?.includes(at.target.name) ?? true);
   if (here.length === 0) return [];
   const planned = await planTarget(
@@ -73,9 +81,12 @@ function owedOf(image: ImageDocument, rule: ImageRule): readonly Owed[] {
       acceptedMs,
     });
   }
-  for (const { tag, targets } of rule.channels) {
+  for (const channel of rule.channels) {
+    const { tag, targets } = channel;
     const { promoted, promotedMs = 0, generation, planned } = image.channels[tag] ?? newChannel;
     if (promoted === undefined || generation <= planned) continue;
+    // What is to be replaced at once is planned for nobody.
+    if (wantedOn(image, channel) !== undefined) continue;
     const { digest, commit } = promoted;
     owed.push({
       seen: {
@@ -98,21 +109,37 @@ function causeOf({ event, by }: Built): Cause {
   return by === undefined ? { kind: "build", event } : { kind: "promote", event, by };
 }
 
-/** Everything that was owed has its plan. What was promoted meanwhile is not. */
-async function settle(deps: FlowDeps, first: Stored<"images">, owed: readonly Owed[]): Promise<void> {
+/**
+ * Puts on record what has its plan. What was promoted meanwhile has not.
+ * @param retryAfterMs how long the rest has to wait at least; absent: there is none that could not be planned for
+ */
+async function settle(
+  deps: FlowDeps,
+  first: Stored<"images">,
+  done: readonly Owed[],
+  retryAfterMs: number | undefined,
+): Promise<void> {
+  if (done.length === 0 && retryAfterMs === undefined) return;
   for (let stored = first; ; stored = await loadImage(deps, first.value.repository)) {
-    const channels = { ...stored.value.channels };
-    let planned = stored.value.planned;
-    for (const { seen } of owed) {
+    const { delay, ...rest } = stored.value;
+    const channels = { ...rest.channels };
+    let { planned } = rest;
+    for (const { seen } of done) {
       if (seen.line === "head") planned = Math.max(planned, seen.generation);
       const channel = seen.line === "channel" ? channels[seen.tag] : undefined;
       if (channel !== undefined) {
         channels[seen.tag] = { ...channel, planned: Math.max(channel.planned, seen.generation) };
       }
     }
-    if (
-      (await saveImage(deps, "image.planned", stored, { ...stored.value, planned, channels })) !== undefined
-    )
-      return;
+    const value = { ...rest, planned, channels };
+    const next =
+      retryAfterMs === undefined
+        ? value
+        : withDelay(
+            { ...value, ...(delay === undefined ? {} : { delay }) },
+            await deps.ledger.clock(),
+            retryAfterMs,
+          );
+    if ((await saveImage(deps, "image.planned", stored, next)) !== undefined) return;
   }
 }
