@@ -212,7 +212,16 @@ async function eventOf(
 }
 
 /** Outcomes that a person has to know of, because nothing will happen by itself any more. */
-const alarming = new Set(["held-back", "missing", "no-commit"]);
+const alarming = new Set([
+  "held-back",
+  "missing",
+  "no-commit",
+  "registry-unavailable",
+  "registry-denied",
+  "registry-response",
+  "history-unavailable",
+  "history-denied",
+]);
 
 function tell(deps: FlowDeps, { event, build }: BuildHeard, { outcome, detail, pauseMs }: Pass): void {
   const why = detail === undefined ? "" : `: ${detail}`;
