@@ -19,7 +19,7 @@ export const tag = "v1";
 const repository: Repository = "docker.io/acme/web";
 
 /** What holds for an image without an entry of its own. */
-export const plainRule: ImageRule = { channels: [], policy: { kind: "tag" }, ignores: () => false };
+const plainRule: ImageRule = { channels: [], policy: { kind: "tag" }, ignores: () => false };
 const noHistory: Pick<CommitHistory, "order"> = {
   order: async () => {
     throw new Error("this world has no git");
