@@ -1,6 +1,7 @@
 import type { PromoteMessage } from "../bus/bus.ts";
 import { newChannel } from "../decide/promotion.ts";
 import type { ChannelRule } from "../decide/rules.ts";
+import { LedgerUnavailableError } from "../errors.ts";
 import type { Asked, Built, Channel, ImageDocument } from "../ledger/image-document.ts";
 import type { EventDocument } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
@@ -20,7 +21,7 @@ type Ordered =
 export async function handlePromote(deps: FlowDeps, message: PromoteMessage, budget: Budget): Promise<void> {
   for (let race = 0; race < maxRaces; race++) {
     const known = await deps.ledger.get("events", message.event);
-    if (known?.value.state === "done") break;
+    if (known?.value.state === "done") return advanceImage(deps, message.image, budget);
     const before = await loadImage(deps, message.image);
     const rule = deps.rule(message.image).channels.find(({ tag }) => tag === message.channel);
     const ordered: Ordered = !deps.follows(message.image)
@@ -42,9 +43,12 @@ export async function handlePromote(deps: FlowDeps, message: PromoteMessage, bud
     }
     const channels = { ...before.value.channels, [message.channel]: ordered.channel };
     const image = { ...before.value, channels };
-    if ((await saveImage(deps, "image.record", before, image, [write])) !== undefined) break;
+    if ((await saveImage(deps, "image.record", before, image, [write])) !== undefined) {
+      return advanceImage(deps, message.image, budget);
+    }
   }
-  await advanceImage(deps, message.image, budget);
+  // What is not on record has to be delivered again.
+  throw new LedgerUnavailableError(`${message.image} changes faster than an order can be recorded`);
 }
 
 function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage): Ordered {

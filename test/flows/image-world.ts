@@ -15,7 +15,7 @@ export const repository: Repository = "docker.io/acme/web";
 const minuteMs = 60_000;
 
 /** m1 to m6 in a line; s leaves it after m2 and is on no branch. */
-const line: Graph = {
+export const line: Graph = {
   name: "line",
   commits: ["m1", "m2 m1", "m3 m2", "m4 m3", "m5 m4", "m6 m5", "s m2"].map((each, index) => {
     const [name = "", ...parents] = each.split(" ");

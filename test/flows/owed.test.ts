@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { TargetDeniedError, TargetUnavailableError } from "../../shared/errors.ts";
 import type { ModelTarget } from "../doubles/model-target.ts";
-import { type ImageWorld, imageWorld } from "./image-world.ts";
-import { digestOf } from "./world.ts";
+import { type ImageWorld, imageWorld, repository } from "./image-world.ts";
+import { digestOf, mortal } from "./world.ts";
 
 let here: ImageWorld;
 afterEach(async () => {
@@ -83,4 +83,29 @@ it("plans for workloads what was promoted though a build of the same image came 
   live.trouble = undefined;
   await here.settle();
   expect(here.runs("shop")).toBe("m2, replaced 1 times");
+});
+
+it("plans for workloads though a build of the same image is accepted while they are listed", async () => {
+  let isFirst = true;
+  here = imageWorld({
+    turn: async (label) => {
+      if (label !== "list answered" || here.at("prod") !== "m2" || !isFirst) return;
+      isFirst = false;
+      here.pushed("m3", "m2");
+      const dying = mortal({ step: "image.record", side: "after" });
+      const message = { kind: "build", image: repository, tag: here.id("m3") } as const;
+      void here.deliver(message, here.instance(dying));
+      await dying.died;
+    },
+  });
+  await here.built("m1");
+  await here.built("m2");
+  await here.settle();
+  expect(isFirst).toBe(false);
+  expect(await here.channel()).toMatchObject({
+    promoted: { commit: here.id("m3") },
+    generation: 2,
+    planned: 2,
+  });
+  expect(here.runs("web")).toBe("m2, replaced 1 times");
 });
