@@ -1,9 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { runCli } from "../../functions/cli/main.ts";
 import { type Outcome, outcomes } from "../../shared/domain/outcomes.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
 import type { Channel } from "../../shared/ledger/image-document.ts";
-import type { EventDocument } from "../../shared/ledger/ledger.ts";
+import type { EventDocument, Ledger } from "../../shared/ledger/ledger.ts";
+import { channelRule, type ImageWorld, imageWorld } from "../flows/image-world.ts";
+import { digestOf } from "../flows/world.ts";
 import {
   buildEvent,
   built,
@@ -308,5 +310,57 @@ describe("landfall ledger", () => {
       "",
     ]);
     expect((await cli("ledger --json", full)).json().events).toHaveLength(4);
+  });
+});
+
+describe("what Landfall has recorded of builds", () => {
+  let here: ImageWorld;
+  afterEach(() => here.close());
+
+  async function shown(line: string): Promise<string> {
+    const ledger: Ledger = Object.assign(Object.create(here.ledger), { close: async () => {} });
+    const { out } = await runCli(line.split(" "), {
+      env: {},
+      clock: here.clock,
+      progress: () => {},
+      openLedger: async () => ledger,
+    });
+    return out;
+  }
+
+  it("is shown as it went: out of order, held back, moved by somebody else, and put back by a person", async () => {
+    const channels = [channelRule("prod"), channelRule("demo", { byHand: true })];
+    here = imageWorld({ channels });
+    const short = (name: string) => here.id(name).slice(0, 12);
+    for (const name of ["m3", "m1", "s", "m4"]) await here.built(name);
+    await here.settle();
+    expect((await shown("status")).split("\n").map((line) => line.trim().split(/ {2,}/))).toEqual(
+      expect.arrayContaining([
+        expect.arrayContaining(["docker.io/acme/web", "(head)", short("m4")]),
+        expect.arrayContaining(["prod", short("m4")]),
+      ]),
+    );
+    const listed = (await shown("list acme/web")).split("\n\n")[1]?.split("\n") ?? [];
+    expect(listed.slice(1, -1).map((line) => line.split(/ {2,}/).slice(0, 5))).toEqual([
+      [short("m4"), expect.any(String), expect.any(String), "head", "(head) prod"],
+      [short("m1"), expect.any(String), expect.any(String), "superseded"],
+      [short("m3"), expect.any(String), expect.any(String), "head"],
+    ]);
+    const side = await shown(`explain acme/web:${here.id("s")}`);
+    expect(side).toMatch(/outcome {2}held-back: Nobody can prove .*\n {2}detail {3}\S+: /);
+    expect(await shown(`explain web:${here.id("m1")}`)).toContain("superseded: A newer commit");
+    expect(await shown("explain swarm/web")).toContain(`, built from ${short("m4")}\n  cause  build, event `);
+
+    const foreign = digestOf("foreign");
+    here.registry.push(web, "prod", foreign);
+    await here.reported("pushed", foreign);
+    expect(await shown("status")).toContain("somebody else moved it to");
+    expect(await shown("explain acme/web:prod")).toContain("conflict: Somebody else moved a tag");
+    await here.ordered("restore");
+    await here.settle();
+    const prod = (await shown("status")).split("\n").find((line) => /^ +prod /.test(line));
+    expect(prod).toMatch(/moved by ann$/);
+    expect(await shown("explain order-1")).toContain("ann ordered to put back what was there");
+    expect(await shown("ledger")).toMatch(/restore +done +docker.io\/acme\/web:prod +ordered/);
   });
 });
