@@ -22,16 +22,24 @@ export interface LandfallOptions {
   readonly port?: number;
   /** Variables that the configuration names as `${NAME}`. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Default: a file in its own folder. */
+  readonly ledger?: {
+    /** What `LANDFALL_LEDGER` says. */
+    readonly setting: string;
+    readonly open: () => Ledger;
+  };
 }
 
 /** A Landfall of its own in a process of its own, as `npm start` runs it, with its ledger in a temporary folder. */
 export interface Landfall {
   readonly url: string;
+  /** The environment of `landfall` on the same machine. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** Everything that it has printed, over all its starts. */
   log(): string;
   /** Sends a delivery and expects that it is accepted; the ids of the events that it became. */
   deliver(delivery: SampleDelivery): Promise<string>;
-  /** The ledger's file, read beside the process that writes it. */
+  /** Its ledger, read beside the process that writes it. */
   readonly ledger: Ledger;
   rollouts(): Promise<readonly Rollout[]>;
   events(): Promise<readonly EventDocument[]>;
@@ -53,6 +61,16 @@ export async function startLandfall(options: LandfallOptions): Promise<Landfall>
   const folder = await mkdtemp(join(tmpdir(), "landfall-e2e-"));
   const ledgerPath = join(folder, "ledger.db");
   const configPath = join(folder, "landfall.yaml");
+  const { setting: ledgerSetting, open: openLedger } = options.ledger ?? {
+    setting: `file:${ledgerPath}`,
+    open: () => embeddedLedger(ledgerPath, systemClock),
+  };
+  const env = {
+    PATH: process.env.PATH,
+    ...options.env,
+    LANDFALL_CONFIG: configPath,
+    LANDFALL_LEDGER: ledgerSetting,
+  };
   await writeFile(configPath, JSON.stringify(options.config, undefined, 2));
   let printed = "";
   let child: ChildProcess | undefined;
@@ -62,13 +80,7 @@ export async function startLandfall(options: LandfallOptions): Promise<Landfall>
     const printedBefore = printed.length;
     const started = spawn(process.execPath, ["functions/local/main.ts"], {
       cwd: root,
-      env: {
-        PATH: process.env.PATH,
-        ...options.env,
-        PORT: String(port),
-        LANDFALL_CONFIG: configPath,
-        LANDFALL_LEDGER: `file:${ledgerPath}`,
-      },
+      env: { ...env, PORT: String(port) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     child = started;
@@ -107,12 +119,13 @@ export async function startLandfall(options: LandfallOptions): Promise<Landfall>
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  const ledger = embeddedLedger(ledgerPath, systemClock);
+  const ledger = openLedger();
   const all = 10_000;
   const landfall: Landfall = {
     get url() {
       return `http://127.0.0.1:${port}`;
     },
+    env,
     log: () => printed,
     async deliver({ path, headers, body }) {
       const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", headers, body });
