@@ -68,7 +68,7 @@ async function bring(
   const { intent } = intended;
   if (stored === undefined || intent === undefined) return "again";
   const { to } = intent;
-  let isSent = false;
+  let sent: Digest | undefined;
   let found: Digest | undefined;
   try {
     found = await digestAt(deps, place);
@@ -80,24 +80,26 @@ async function bring(
       );
       if (manifest === undefined) throw new RegistryResponseError(`${repository}@${to.digest} is gone`);
       if (!holds(deps, lease)) return "stop";
-      isSent = true;
+      sent = to.digest;
       await deps.recorder.step("registry.put", () => deps.registry.put(repository, rule.tag, manifest));
     }
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    return trouble(deps, place, stored, lease.holder, error, reason, isSent);
+    return trouble(deps, place, stored, { holder: lease.holder, sent }, error, reason);
   }
-  const next = await settle(deps, place, stored, lease.holder, (channel, nowMs) => ({
+  const turn = { holder: lease.holder, sent };
+  const end = await settle(deps, place, stored, turn, (channel, nowMs) => ({
     point: "image.result",
     channel: withResult(channel, channel.intent ?? intent, found, nowMs, nowMs + leaseMs + graceMs),
   }));
+  if (end === "overtaken") return "again";
   const image = printReference({ repository, tag: rule.tag });
   deps.log.write("notice", `${image} is ${to.tag} now${to.by === undefined ? "" : `, for ${to.by}`}`, {
     digest: to.digest,
     event: to.event,
   });
-  return next;
+  return "again";
 }
 
 /** The tag once more, some time after it was written: a write that came late is put right, a foreign one is told. */
@@ -143,7 +145,7 @@ async function conflict(
   holder: string,
   found: Digest | undefined,
 ): Promise<Next> {
-  await settle(deps, place, stored, holder, (channel, nowMs) => ({
+  await settle(deps, place, stored, { holder, sent: undefined }, (channel, nowMs) => ({
     point: "image.conflict",
     channel: withConflict(channel, found, nowMs),
   }));
@@ -160,27 +162,27 @@ function alert(deps: FlowDeps, { repository, rule }: Place, found: Digest | unde
   );
 }
 
-/** @param isSent the registry may have taken the write all the same: the intent stays until somebody has looked */
+/** A write that was sent may have been taken all the same: its intent stays until somebody has looked. */
 async function trouble(
   deps: FlowDeps,
   place: Place,
   stored: Stored<"images">,
-  holder: string,
+  turn: Turn,
   error: unknown,
   reason: string,
-  isSent: boolean,
 ): Promise<Next> {
+  const { holder, sent } = turn;
   const { repository, rule } = place;
   const detail = messageOf(error);
   const retryAfterMs = retryAfterOf(error);
   deps.log.write("warning", `${repository}:${rule.tag} is not promoted yet: ${detail}`, { outcome: reason });
-  if (!isSent) letEnd(deps, holder);
-  await settle(deps, place, stored, holder, (channel, nowMs) => {
+  if (sent === undefined) letEnd(deps, holder);
+  await settle(deps, place, stored, turn, (channel, nowMs) => {
     const { intent } = channel;
     const times = (channel.trouble?.times ?? 0) + 1;
     // An earlier holder's write may still arrive: what it was to bring stays known.
     const freed =
-      intent === undefined || isSent
+      intent === undefined || sent !== undefined
         ? {}
         : { intent: { ...intent, lease: { holder, untilMs: nowMs - graceMs } } };
     const until = retryAfterMs === undefined ? {} : { untilMs: nowMs + retryAfterMs };
@@ -190,21 +192,45 @@ async function trouble(
   return "stop";
 }
 
+/** A holder's turn at the registry. */
+interface Turn {
+  readonly holder: string;
+  /** What it has put under the tag, or may have. */
+  readonly sent: Digest | undefined;
+}
+
 /** Ends what an intent began, whatever else of the image was written meanwhile. */
 async function settle(
   deps: FlowDeps,
   place: Place,
   first: Stored<"images">,
-  holder: string,
+  { holder, sent }: Turn,
   end: (channel: Channel, nowMs: number) => { readonly point: FaultPoint; readonly channel: Channel },
-): Promise<Next> {
+): Promise<"settled" | "overtaken"> {
   for (let stored = first; ; stored = await loadImage(deps, place.repository)) {
     const channel = channelOf(stored, place.rule);
-    // Somebody took it over: what we did is for them to see.
-    if (channel.intent?.lease.holder !== holder) return "again";
-    const next = end(channel, await deps.ledger.clock());
-    if ((await saveChannel(deps, next.point, place, stored, next.channel)) !== undefined) return "again";
+    const nowMs = await deps.ledger.clock();
+    const isOurs = channel.intent?.lease.holder === holder;
+    const next = isOurs ? end(channel, nowMs) : overtaken(channel, sent, nowMs);
+    if (next === undefined) return "overtaken";
+    const saved = await saveChannel(deps, next.point, place, stored, next.channel);
+    if (saved !== undefined) return isOurs ? "settled" : "overtaken";
   }
+}
+
+/**
+ * Somebody took it over meanwhile. Whoever is at it expects a write of ours; where all is over, nobody may look at the tag
+ * any more: then we do.
+ */
+function overtaken(
+  channel: Channel,
+  sent: Digest | undefined,
+  nowMs: number,
+): { readonly point: FaultPoint; readonly channel: Channel } | undefined {
+  const isOver = channel.intent === undefined && channel.conflict === undefined;
+  if (!isOver || sent === undefined || sent === channel.promoted?.digest) return undefined;
+  const unsettled = [...new Set([...channel.unsettled, sent])];
+  return { point: "image.check", channel: { ...channel, unsettled, checkMs: nowMs } };
 }
 
 async function digestAt(deps: FlowDeps, { repository, rule }: Place): Promise<Digest | undefined> {

@@ -176,15 +176,17 @@ function latePut(): { readonly reached: Promise<void>; readonly arrive: () => vo
   return { reached: reached.promise, arrive: gate.resolve };
 }
 
-/** A holder's write of m2 is under way for longer than its lease; others go on, and then it arrives. */
+/** A holder's write of m2 is under way for longer than its lease; others go on, then it arrives, and the holder dies. */
 async function overtaken(others: () => Promise<void>): Promise<void> {
   const late = latePut();
-  const slow = here.built("m2");
+  const dying = mortal({ step: "registry.put", side: "after" });
+  here.pushed("m2");
+  void here.deliver({ kind: "build", image: repository, tag: here.id("m2") }, here.instance(dying));
   await late.reached;
   here.clock.set(here.clock.now() + leaseOverMs);
   await others();
   late.arrive();
-  await slow;
+  await dying.died;
 }
 
 describe("a write that arrives later than its lease lasted", () => {
@@ -233,6 +235,23 @@ describe("a write that arrives later than its lease lasted", () => {
     await here.settle();
     expect(here.at("prod")).toBe("m2");
     expect(here.runs()).toBe("m2, replaced 1 times");
+  });
+
+  it("is put right by its own holder, should it live, when nobody else looks any more", async () => {
+    const late = latePut();
+    const slow = here.built("m2");
+    await late.reached;
+    here.clock.set(here.clock.now() + leaseOverMs);
+    await here.built("m3");
+    await here.minutes(5);
+    expect((await here.image())?.dueMs).toBeUndefined();
+    late.arrive();
+    await slow;
+    expect(here.at("prod")).toBe("m3");
+    expect(here.runs()).toBe("m3, replaced 1 times");
+    expect(alerts()).toEqual([]);
+    await here.settle();
+    expect(puts()).toBe(4);
   });
 
   it("is never sent by a holder that has too little of its lease left", async () => {
