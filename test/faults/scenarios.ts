@@ -14,6 +14,10 @@ export interface Scenario {
   readonly restarts?: { readonly min: number; readonly max: number };
   /** The image fails, and is held. */
   readonly fails?: true;
+  /** What workloads are to run in the end, by name, as a letter; default what the tag points to. */
+  readonly wants?: Readonly<Record<string, string>>;
+  /** What else has to be true in the end. */
+  readonly check?: (here: World) => Promise<void>;
 }
 
 const arm: Platform = { os: "linux", architecture: "arm64" };
