@@ -30,6 +30,8 @@ const maxBuilds = 100;
 const lagLooksMs = [10_000, 60_000, 300_000, 300_000] as const;
 /** The same for a registry that shows the digest from before a rebuild. */
 const rebuildLooksMs = [10_000, 60_000] as const;
+/** Comes first where the digest is named: Distribution reports a push before its tag is there, mostly by some ms. */
+const namedLookMs = 1_000;
 /** Something could not be asked: again after these, ms; the last one repeats until `giveUpMs`. */
 const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
 const giveUpMs = 24 * 3_600_000;
@@ -146,6 +148,8 @@ async function decide(
   };
   const lagging = (outcome: string, pauses: readonly number[]) =>
     triesOf(outcome) < pauses.length ? again(outcome, pauses) : {};
+  const behind = (outcome: string, pauses: readonly number[]) =>
+    lagging(outcome, build.digest === undefined ? pauses : [namedLookMs, ...pauses]);
   const before = await loadImage(deps, repository);
   try {
     const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, tag));
@@ -154,13 +158,13 @@ async function decide(
       return {
         outcome,
         detail: `${repository}:${tag} is not in the registry`,
-        ...lagging(outcome, lagLooksMs),
+        ...behind(outcome, lagLooksMs),
       };
     }
     const { digest } = found;
     const { head } = before.value;
     if (build.digest !== undefined && build.digest !== digest && digest === head?.digest) {
-      const { wait } = lagging("unchanged", rebuildLooksMs);
+      const { wait } = behind("unchanged", rebuildLooksMs);
       const detail = `the registry does not show ${build.digest} yet`;
       if (wait !== undefined) return { outcome: "unchanged", detail, wait };
     }

@@ -25,6 +25,22 @@ describe("what may only be behind", () => {
     expect(at.map(Math.floor)).toEqual([0, 0, 1, 6, 11]);
   });
 
+  it("a tag that its registry reports before it is there is looked for after a second", async () => {
+    const startMs = here.clock.now();
+    const at: number[] = [];
+    here.befall = ({ reference }, phase) => {
+      if (reference !== here.id("m2")) return;
+      if (phase === "asked") at.push(here.clock.now() - startMs);
+      else here.pushed("m2");
+    };
+    expect(await here.reported("early", "m2", here.id("m2"))).toMatchObject({
+      state: "done",
+      outcome: "head",
+    });
+    expect(at).toEqual([0, 1_000]);
+    expect(here.runs()).toBe("m2, replaced 1 times");
+  });
+
   it("a tag that comes a little later is a build like any other", async () => {
     await here.deliver({ kind: "build", image: repository, tag: here.id("m2") }, here.instance());
     here.pushed("m2");
