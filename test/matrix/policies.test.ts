@@ -1,11 +1,13 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import type { SkipReason } from "../../shared/domain/reasons.ts";
 import type { Digest } from "../../shared/domain/reference.ts";
 import { logLinear } from "../contracts/history-graphs.ts";
 import { memoryGraph } from "../doubles/commit-graph.ts";
-import { type GitServer, gitServer } from "../doubles/git-server.ts";
+import { gitServer } from "../doubles/git-server.ts";
 import type { Place, PlaceOptions } from "./place.ts";
 import { type Matrix, type MatrixOptions, matrix } from "./world.ts";
+// Loaded before time stands still: the world does not wait for a module, and its deadlines would pass.
+import "../../shared/history/git/git.ts";
 
 /** A service, what it runs at first, and its labels without their `landfall.`. */
 interface Service {
@@ -15,12 +17,9 @@ interface Service {
 
 let world: Matrix;
 let place: Place;
-let git: GitServer | undefined;
 const digests = new Map<string, Digest>();
 afterEach(async () => {
   await world.close();
-  await git?.close();
-  git = undefined;
   digests.clear();
 });
 
@@ -262,7 +261,7 @@ describe.each<PlaceOptions["kind"]>(["swarm", "swarmpit"])("services of a %s", (
   it("move with commits and with their channel, which older and unordered builds do not move", async () => {
     const graph = memoryGraph(logLinear);
     const server = await gitServer();
-    git = server;
+    onTestFinished(() => server.close());
     server.add("web", graph);
     const [c2, c3, c5] = [graph.id("c2"), graph.id("c3"), graph.id("c5")];
     await start(
