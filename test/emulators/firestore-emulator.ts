@@ -10,13 +10,20 @@ export interface FirestoreProject {
   readonly host: string;
   readonly project: string;
   /** A ledger as another process would have it, with a connection of its own. */
-  ledger(watched?: Watched, clock?: Clock): Ledger;
+  ledger(around?: Around, clock?: Clock): Ledger;
   /** The emulator's REST interface, below the project's documents. `caller`: nobody, or its owner. */
   rest(
     method: string,
     path: string,
     options?: { readonly caller?: "nobody"; readonly body?: object },
   ): Promise<Response>;
+}
+
+/** What stands between a ledger and the client that speaks to Firestore. */
+interface Around {
+  wrap(client: FirestoreClient): FirestoreClient;
+  /** Stands around the opening of the client. */
+  opening?<T>(open: () => Promise<T>): Promise<T>;
 }
 
 /** What a ledger asked of Firestore, as it is billed. */
@@ -29,7 +36,7 @@ interface Bill {
   readonly refused: number;
 }
 
-export interface Watched {
+export interface Watched extends Around {
   readonly bill: Bill;
   /** Since it was last asked. */
   spent(): Bill;
@@ -37,7 +44,6 @@ export interface Watched {
   readonly tookMs: Readonly<Record<"read" | "commit" | "query" | "count", number[]>>;
   /** The next commit takes effect, and its answer is lost. */
   loseAnswer(): void;
-  wrap(client: FirestoreClient): FirestoreClient;
 }
 
 const nothing: Bill = { reads: 0, writes: 0, deletes: 0, calls: 0, refused: 0 };
@@ -54,10 +60,11 @@ export function firestoreProject(): FirestoreProject {
   return {
     host,
     project,
-    ledger: (watched, clock = systemClock) => {
+    ledger: (around, clock = systemClock) => {
+      const opening = around?.opening ?? ((act) => act());
       const open = async () => {
-        const client = await firestoreClient(connection);
-        return watched?.wrap(client) ?? client;
+        const client = await opening(() => firestoreClient(connection));
+        return around?.wrap(client) ?? client;
       };
       return firestoreLedger({ ...connection, clock, open });
     },
