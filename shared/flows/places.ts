@@ -6,16 +6,24 @@ const maxQueue = 64;
 
 /**
  * The plans of a target whose turn it is, longest waiting first: as many as there are free places. Nobody else claims
- * one, so two that wait never chase each other away.
+ * one, so two that wait never chase each other away. The queue may be long, and every plan in it that is read costs.
  */
 async function nextInLine(deps: FlowDeps, target: string): Promise<readonly Stored<"workloads">[]> {
-  const waiting = await deps.ledger.planned(target, maxQueue);
-  if (waiting.length === 0) return [];
+  const asMany = Math.min(deps.maxParallel, maxQueue);
+  const first = await deps.ledger.planned(target, asMany);
+  if (first.length === 0) return [];
   const free = Math.max(0, deps.maxParallel - (await deps.ledger.underWay(target)));
+  if (free === 0) return [];
   const nowMs = await deps.ledger.clock();
-  return waiting
-    .filter(({ value: { open } }) => (open?.lease?.untilMs ?? 0) <= nowMs && (open?.retryMs ?? 0) <= nowMs)
-    .slice(0, free);
+  const ready = first.filter((each) => isReady(each, nowMs));
+  if (ready.length >= free || first.length < asMany) return ready.slice(0, free);
+  // Who has to wait longer stands in nobody's way.
+  const more = await deps.ledger.planned(target, maxQueue);
+  return more.filter((each) => isReady(each, nowMs)).slice(0, free);
+}
+
+function isReady({ value: { open } }: Stored<"workloads">, nowMs: number): boolean {
+  return (open?.lease?.untilMs ?? 0) <= nowMs && (open?.retryMs ?? 0) <= nowMs;
 }
 
 /** Whether a workload that waits for a place may take one now. */
