@@ -1,5 +1,8 @@
 import { expect, it } from "vitest";
 import { TargetUnavailableError } from "../../shared/errors.ts";
+import { wakeNext } from "../../shared/flows/places.ts";
+import type { OpenRollout } from "../../shared/ledger/ledger.ts";
+import { openRollout, workloadDocument } from "../contracts/documents.ts";
 import { world } from "./world.ts";
 
 it("gives each place that comes free at the same moment to a workload of its own", async () => {
@@ -66,5 +69,34 @@ it("passes over those in front that have to wait longer", async () => {
   expect(new Set(here.target.writes.map(({ workload }) => workload))).toEqual(
     new Set(["swarm/web5", "swarm/web6", "swarm/web7"]),
   );
+  await here.close();
+});
+
+it("wakes who can have a place, though the first in line takes one at that moment", async () => {
+  let meanwhile: (() => Promise<void>) | undefined;
+  const first = async <T>(answer: Promise<T>): Promise<T> => {
+    const then = meanwhile;
+    meanwhile = undefined;
+    return answer.finally(() => then?.());
+  };
+  const here = world({
+    workloads: ["one", "two", "three"],
+    maxParallel: 3,
+    ledger: (inner) => ({
+      ...inner,
+      planned: (target, limit) => first(inner.planned(target, limit)),
+      underWay: (target) => first(inner.underWay(target)),
+    }),
+  });
+  const put = (name: string, rev: number, open: OpenRollout) => {
+    const value = workloadDocument({ target: "swarm", name, open });
+    return here.ledger.commit("a", [{ collection: "workloads", id: `swarm/${name}`, value, expect: rev }]);
+  };
+  await put("one", 0, openRollout("verifying", 1));
+  await put("two", 0, openRollout("planned", 2));
+  await put("three", 0, openRollout("planned", 3));
+  meanwhile = async () => void (await put("two", 1, openRollout("applying", 2)));
+  await wakeNext(here.instance(), "swarm");
+  expect(here.undelivered).toMatchObject([{ kind: "continue", workload: "swarm/three" }]);
   await here.close();
 });
