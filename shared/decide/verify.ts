@@ -126,7 +126,9 @@ function remember(
     const { sinceMs: _, ...rest } = memory;
     return { ...rest, tasks: [], replaced };
   }
-  const same = lost === 0 && memory.sinceMs !== undefined && ids.length === memory.tasks.length;
+  // A time that is yet to come was taken from a clock that has been set since.
+  const began = memory.sinceMs !== undefined && memory.sinceMs <= nowMs;
+  const same = began && lost === 0 && ids.length === memory.tasks.length;
   return same ? memory : { ...memory, tasks: ids, sinceMs: nowMs, replaced };
 }
 

@@ -31,11 +31,21 @@ export async function saveEvent(
     const write = { collection: "events", id, expect, value: event } as const;
     if ((await record(deps, "event.record", [write, ...paid])) === "written") return expect + 1;
     const stored = await deps.ledger.get("events", id);
-    if (stored?.value.state === "done") return undefined;
-    expect = stored?.rev ?? 0;
     if (owed !== undefined && (await deps.ledger.get("refs", owed.id))?.rev !== owed.expect) paid = [];
+    if (stored?.value.state === "done" && !tellsMore(event, stored.value)) {
+      // What this pass came to is with the workloads, unless it has to look again.
+      const isPaid = event.state === "done" && paid.length > 0;
+      if (isPaid && owed !== undefined) await record(deps, "event.record", [owed]);
+      return undefined;
+    }
+    expect = stored?.rev ?? 0;
   }
   return undefined;
+}
+
+/** A delivery that joined the look of another one of the same message knows nothing of what that will come to. */
+function tellsMore(event: EventDocument, stored: EventDocument): boolean {
+  return stored.outcome === "joined" && event.outcome !== "joined";
 }
 
 /**
