@@ -40,6 +40,8 @@ interface Options extends Omit<WorldOptions, "between" | "history" | "rule" | "l
   readonly git?: Partial<NonNullable<ImageRule["git"]>>;
   readonly rule?: Partial<ImageRule>;
   readonly history?: ModelHistory;
+  /** Default `repository`. */
+  readonly image?: Repository;
 }
 
 export interface ImageWorld extends World {
@@ -76,7 +78,8 @@ export interface ImageWorld extends World {
 
 /** A world with one image that has commits, and `web`, which runs its channel prod, at m1's image. */
 export function imageWorld(options: Options = {}): ImageWorld {
-  const { channels = [channelRule("prod")], git, rule: own, history = modelHistory(line), ...rest } = options;
+  const { channels = [channelRule("prod")], git, rule: own, history = modelHistory(line) } = options;
+  const { image: where = repository, ...rest } = options;
   const rule: ImageRule = {
     git: { url: "https://git.example/web", branch: "main", rebuilds: true, ...git },
     channels,
@@ -106,7 +109,7 @@ export function imageWorld(options: Options = {}): ImageWorld {
     return digest;
   };
   for (const { name } of line.commits) named(name);
-  const image = async () => (await here.ledger.get("images", repository))?.value;
+  const image = async () => (await here.ledger.get("images", where))?.value;
   const event = async (id: string) => (await here.ledger.get("events", id))?.value;
 
   const more: Omit<ImageWorld, keyof World> = {
@@ -115,15 +118,15 @@ export function imageWorld(options: Options = {}): ImageWorld {
     told,
     befall: () => {},
     id: history.id,
-    pushed: (name, as = name) => here.registry.push(repository, history.id(name), named(as)),
+    pushed: (name, as = name) => here.registry.push(where, history.id(name), named(as)),
     built: async (name, as, build) => {
       more.pushed(name, as);
-      const message: Message = { kind: "build", image: repository, tag: history.id(name), ...build };
+      const message: Message = { kind: "build", image: where, tag: history.id(name), ...build };
       await here.deliver(message, here.instance());
     },
     ordered: async (how, channel = "prod") => {
       const id = `order-${++orders}`;
-      const about = { image: repository, channel, how, by: "ann" };
+      const about = { image: where, channel, how, by: "ann" };
       await here.deliver(
         { kind: "promote", event: id, heardMs: here.clock.now(), ...about },
         here.instance(),
@@ -144,7 +147,7 @@ export function imageWorld(options: Options = {}): ImageWorld {
       }
     },
     buildEvent: async (name) => {
-      const about = { repository, tag: history.id(name), nowMs: here.clock.now() };
+      const about = { repository: where, tag: history.id(name), nowMs: here.clock.now() };
       return (await here.ledger.events(about, 1))[0]?.value;
     },
     event,
@@ -152,7 +155,7 @@ export function imageWorld(options: Options = {}): ImageWorld {
     channel: async (tag = "prod") => (await image())?.channels[tag],
     workload: async (name = "web") => (await here.ledger.get("workloads", `swarm/${name}`))?.value,
     at: (tag) => {
-      const digest = here.registry.digestOf(repository, tag);
+      const digest = here.registry.digestOf(where, tag);
       return digest === undefined ? undefined : (names.get(digest) ?? digest);
     },
     runs: (name = "web") => {
