@@ -201,6 +201,6 @@ function proofDueMs(image: ImageDocument, rule: ChannelRule, nowMs: number): num
   return soak.sinceMs === undefined ? nowMs + proofMs : Math.max(nowMs, soak.sinceMs + rule.soakMs);
 }
 
-function builtOf({ commit, tag, digest, event }: Head): Built {
-  return { commit, tag, digest, event };
+function builtOf({ commit, tag, digest, event, heardMs }: Head): Built {
+  return { commit, tag, digest, event, ...(heardMs === undefined ? {} : { heardMs }) };
 }

@@ -173,8 +173,9 @@ async function decide(
       deps.history.order(git, head?.commit, commit),
     );
     const facts = { order, branch: git.branch, head, commit, digest, rebuilds: git.rebuilds };
-    const built = { commit, tag, digest, event };
-    return accept(before, built, decideBuild(facts), heardMs, lagging(unknownCommit, lagLooksMs));
+    const built = { commit, tag, digest, event, heardMs };
+    const nowMs = await deps.ledger.clock();
+    return accept(before, built, decideBuild(facts), nowMs, lagging(unknownCommit, lagLooksMs));
   } catch (error) {
     const outcome =
       registryReason(error) ??

@@ -16,6 +16,8 @@ interface Owed {
   readonly seen: Observed;
   readonly cause: Cause;
   readonly targets?: readonly string[];
+  /** When the build, or the order, was heard, ms. */
+  readonly heardMs: number;
   readonly acceptedMs: number;
 }
 
@@ -59,10 +61,10 @@ async function planOn(
   const planned = await planTarget(
     deps,
     at,
-    here.map(({ seen, cause, acceptedMs }) => ({
+    here.map(({ seen, cause, heardMs, acceptedMs }) => ({
       seen,
       cause,
-      heardMs: acceptedMs,
+      heardMs,
       observedMs: acceptedMs,
       builds,
     })),
@@ -74,10 +76,11 @@ function owedOf(image: ImageDocument, rule: ImageRule): readonly Owed[] {
   const { repository, head } = image;
   const owed: Owed[] = [];
   if (head !== undefined && head.generation > image.planned) {
-    const { tag, digest, generation, commit, acceptedMs } = head;
+    const { tag, digest, generation, commit, acceptedMs, heardMs = acceptedMs } = head;
     owed.push({
       seen: { repository, tag, digest, generation, line: "head", commit },
       cause: causeOf(head),
+      heardMs,
       acceptedMs,
     });
   }
@@ -99,6 +102,7 @@ function owedOf(image: ImageDocument, rule: ImageRule): readonly Owed[] {
       },
       cause: causeOf(promoted),
       ...(targets === undefined ? {} : { targets }),
+      heardMs: promoted.heardMs ?? promotedMs,
       acceptedMs: promotedMs,
     });
   }

@@ -2,11 +2,11 @@ import { wantedOn } from "../decide/promotion.ts";
 import type { Observed } from "../decide/push.ts";
 import type { ImageRule } from "../decide/rules.ts";
 import { type Commit, isCommit } from "../domain/commit.ts";
-import type { Reference } from "../domain/reference.ts";
+import type { Digest, Reference } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
-import type { Check, WorkloadDocument } from "../ledger/ledger.ts";
+import { type Check, rolloutId, type WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
@@ -48,22 +48,36 @@ export async function runsNewer(
   if (git === undefined || commit === undefined) return undefined;
   for (const { name, reference } of workload.containers) {
     if (to[name] === undefined || reference === undefined) continue;
-    const { digest } = reference;
-    if (
-      known?.wanted[name]?.line === seen.line &&
-      digest !== undefined &&
-      known.deployed?.[name] === digest
-    ) {
-      continue;
-    }
     const running = commitOf(reference, builds);
     if (running === undefined || running === commit) continue;
+    if (await isOurs(deps, { seen, workload, name, digest: reference.digest }, known)) continue;
     const order = await deps.recorder.step("history.order", () => deps.history.order(git, running, commit));
     if (order === "newer" || order === "same") continue;
     const detail = `${name} runs ${running.slice(0, 12)}, and ${commit.slice(0, 12)} is ${order} to it`;
     return { reason: order === "older" ? "older" : "held-back", detail };
   }
   return undefined;
+}
+
+/** Whether a rollout on the line of what was seen put there what a container runs, verified or not. */
+async function isOurs(
+  deps: FlowDeps,
+  what: {
+    readonly seen: Observed;
+    readonly workload: Workload;
+    readonly name: string;
+    readonly digest: Digest | undefined;
+  },
+  known: Pick<WorkloadDocument, "deployed" | "wanted"> | undefined,
+): Promise<boolean> {
+  const { seen, workload, name, digest } = what;
+  const wanted = known?.wanted[name];
+  if (digest === undefined || wanted?.line !== seen.line) return false;
+  if (digest === wanted.digest || digest === known?.deployed?.[name]) return true;
+  // One that was replaced before it came to its end: the target has its number.
+  const written = await deps.ledger.get("rollouts", rolloutId(workload.id, workload.fence));
+  const to = written?.value.to[name];
+  return to?.line === seen.line && to.digest === digest;
 }
 
 function commitOf({ tag, digest }: Reference, builds: readonly Built[]): Commit | undefined {

@@ -53,7 +53,7 @@ export async function handlePromote(deps: FlowDeps, message: PromoteMessage, bud
 
 function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage): Ordered {
   const channel = image.channels[rule.tag] ?? newChannel;
-  const asking = { event: message.event, by: message.by };
+  const asking = { event: message.event, heardMs: message.heardMs, by: message.by };
   const head = (rule.after === undefined ? image.head?.generation : image.channels[rule.after]?.head) ?? 0;
   switch (message.how) {
     case "move": {

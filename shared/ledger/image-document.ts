@@ -8,6 +8,8 @@ export interface Built {
   /** The tag that CI gave it, mostly the commit. */
   readonly tag: string;
   readonly digest: Digest;
+  /** When its event was heard, ms. */
+  readonly heardMs?: number;
   /** Id of the event that brought it. */
   readonly event: string;
   /** Who asked for it, where a person did. */

@@ -4,7 +4,7 @@ import { newBudget } from "../../shared/flows/deps.ts";
 import { sweep } from "../../shared/flows/sweep.ts";
 import { type Graph, historyOf } from "../contracts/history-graphs.ts";
 import { modelHistory } from "../doubles/model-history.ts";
-import { makeImages, pushMade, taggedDigest } from "./built-images.ts";
+import { type MadeImages, makeImages, pushMade, taggedDigest } from "./built-images.ts";
 import { type GitHosting, hostGit } from "./git/commits.ts";
 import type { GraphRepository } from "./git/repository.ts";
 import { type BuildDelivery, type Instances, startInstances } from "./orders.ts";
@@ -62,7 +62,7 @@ interface Order {
 }
 
 let git: GitHosting;
-let images: Awaited<ReturnType<typeof makeImages>>;
+let images: MadeImages;
 
 beforeAll(async () => {
   git = await hostGit();
@@ -122,8 +122,8 @@ async function play(played: Played, orders: readonly Order[]): Promise<void> {
     expect(accepted.length).toBeGreaterThanOrEqual(orders.length);
     for (const { kind, image, to, head } of accepted) {
       expect(
-        isAncestor(graph, nameOf(to), nameOf(head)),
-        `${image}: ${kind} ${nameOf(to)} under ${nameOf(head)}`,
+        isAncestor(graph, images.named(to), images.named(head)),
+        `${image}: ${kind} ${images.named(to)} under ${images.named(head)}`,
       ).toBe(false);
     }
     // Each tag is looked at once more, and nothing is left to do.
@@ -134,8 +134,8 @@ async function play(played: Played, orders: readonly Order[]): Promise<void> {
     for (const order of orders) {
       const image = (await instances.ledger.get("images", repositoryOf(order)))?.value;
       expect(image?.dueMs, order.image).toBeUndefined();
-      expect(await taggedDigest(order.image, "prod")).toBe(digestOf(newest));
-      const puts = promotions(calls, order.image).map(nameOf);
+      expect(await taggedDigest(order.image, "prod")).toBe(images.digest(newest));
+      const puts = promotions(calls, order.image).map(images.named);
       expect(isForward(graph, puts), `${order.image}: ${puts}`).toBe(true);
       if (order.handlers === 1) expect(puts).toEqual(await expectedPuts(graph, order.heard));
     }
@@ -164,8 +164,8 @@ async function configOf(
 
 /** Half of the orders find a `prod` that somebody made before Landfall came. */
 async function push({ image, index }: Order, repository: GraphRepository): Promise<void> {
-  for (const name of names) await pushMade(imageOf(name), image, repository.id(name));
-  if (index % 2 === 0) await pushMade(imageOf("somebody-elses"), image, "prod");
+  for (const name of names) await pushMade(images.of(name), image, repository.id(name));
+  if (index % 2 === 0) await pushMade(images.of("somebody-elses"), image, "prod");
 }
 
 /** Each build once, one of them delivered a second time, one published a second time. */
@@ -175,7 +175,7 @@ async function deliver(instances: Instances, order: Order, repository: GraphRepo
   const message = (name: string, messageId: string, attempt = 1): BuildDelivery => ({
     messageId,
     attempt,
-    build: { image: repositoryOf(order), tag: repository.id(name), digest: digestOf(name) },
+    build: { image: repositoryOf(order), tag: repository.id(name), digest: images.digest(name) },
   });
   const deliveries = heard.flatMap((name, at) => {
     const one = message(name, `${image}-${at}`);
@@ -198,12 +198,12 @@ async function expectNewest(
   { graph, repository }: Played,
 ): Promise<void> {
   const image = (await ledger.get("images", repositoryOf(order)))?.value;
-  const wanted = { commit: repository.id(newest), digest: digestOf(newest) };
+  const wanted = { commit: repository.id(newest), digest: images.digest(newest) };
   expect(image?.head, order.image).toMatchObject(wanted);
   expect(image?.channels.prod?.promoted, order.image).toMatchObject(wanted);
   expect(image?.channels.prod?.intent, order.image).toBeUndefined();
   expect(image?.channels.prod?.conflict, order.image).toBeUndefined();
-  expect(await taggedDigest(order.image, "prod"), order.image).toBe(digestOf(newest));
+  expect(await taggedDigest(order.image, "prod"), order.image).toBe(images.digest(newest));
   const outcomes = await Promise.all(
     order.heard.map(async (_, at) => {
       const event = (await ledger.get("events", `build-${order.image}-${at}`))?.value;
@@ -259,30 +259,16 @@ function ownCalls(calls: readonly LoggedCall[], prefix: string): readonly Logged
   );
 }
 
-function isAncestor(graph: Graph, one: string | undefined, other: string | undefined): boolean {
-  return one !== undefined && other !== undefined && one !== other && historyOf(graph, other).has(one);
+function isAncestor(graph: Graph, one: string, other: string): boolean {
+  return one !== other && historyOf(graph, other).has(one);
 }
 
-function isForward(graph: Graph, puts: readonly (string | undefined)[]): boolean {
-  return puts.every((name, at) => at === 0 || isAncestor(graph, puts[at - 1], name));
+function isForward(graph: Graph, puts: readonly string[]): boolean {
+  return puts.every((name, at) => puts.slice(0, at).every((before) => isAncestor(graph, before, name)));
 }
 
 function repositoryOf({ image }: Order): `${string}/${string}` {
   return `${bed.registry}/${image}`;
-}
-
-function imageOf(name: string) {
-  const image = images.get(name);
-  if (image === undefined) throw new Error(`no image was made for ${name}`);
-  return image;
-}
-
-function digestOf(name: string): Digest {
-  return imageOf(name).digest;
-}
-
-function nameOf(digest: Digest | undefined): string | undefined {
-  return [...images].find(([, image]) => image.digest === digest)?.[0];
 }
 
 function permutations(items: readonly string[]): readonly (readonly string[])[] {

@@ -12,11 +12,16 @@ interface MadeImage {
   readonly blobs: readonly string[];
 }
 
-/** Makes one image a name, each with another digest. @param path where they are made, e.g. `e2e/template` */
-export async function makeImages(
-  path: string,
-  names: readonly string[],
-): Promise<ReadonlyMap<string, MadeImage>> {
+/** Images by the names that a test gives them, each with another digest. */
+export interface MadeImages {
+  of(name: string): MadeImage;
+  digest(name: string): Digest;
+  /** @throws Error unless one of them has that digest */
+  named(digest: string | undefined): string;
+}
+
+/** @param path where they are made, e.g. `e2e/template` */
+export async function makeImages(path: string, names: readonly string[]): Promise<MadeImages> {
   const made = new Map<string, MadeImage>();
   for (const name of names) {
     const digest = await bed.pushImage(path, name, { labels: { commit: name, made: path } });
@@ -31,7 +36,20 @@ export async function makeImages(
     const blobs = [config, ...layers].map((blob) => blob.digest);
     made.set(name, { from: path, digest, bytes, blobs });
   }
-  return made;
+  const of = (name: string) => {
+    const image = made.get(name);
+    if (image === undefined) throw new Error(`no image was made for ${name}`);
+    return image;
+  };
+  return {
+    of,
+    digest: (name) => of(name).digest,
+    named: (digest) => {
+      const [name] = [...made].find(([, image]) => image.digest === digest) ?? [];
+      if (name === undefined) throw new Error(`no image of ours has the digest ${digest}`);
+      return name;
+    },
+  };
 }
 
 /** Pushes an image to another repository of the registry, as `docker push` does where all blobs are there already. */

@@ -24,6 +24,8 @@ let line: BuiltLine;
 let landfall: Landfall;
 let folder: string;
 let after: Digest;
+/** What cannot run, or not where it is to. */
+let newest: readonly Digest[] = [];
 
 beforeAll(async () => {
   await k8s.open();
@@ -32,9 +34,11 @@ beforeAll(async () => {
   await push("app", "prod", { env: ["BUILD=c1"] });
   after = await push("app", line.id("c2"), { env: ["BUILD=c2"], cmd: ["sh", "-c", "exit 3"] });
   await push("locked", "prod", { on: "protected" });
-  await push("locked", line.id("c2"), { on: "protected", env: ["BUILD=c2"] });
+  const unreachable = await push("locked", line.id("c2"), { on: "protected", env: ["BUILD=c2"] });
   await push("torn", line.id("c1"));
-  await tear(await push("torn", line.id("c2"), { env: ["BUILD=c2"] }));
+  const incomplete = await push("torn", line.id("c2"), { env: ["BUILD=c2"] });
+  await tear(incomplete);
+  newest = [after, unreachable, incomplete];
   const docker = { auths: { [bed.registryAuth]: { auth: btoa("landfall:landfall-secret") } } };
   await writeFile(join(folder, "config.json"), JSON.stringify(docker));
   landfall = await startLandfall({
@@ -96,22 +100,22 @@ describe("an image that cannot run, in a real cluster", () => {
     {
       workload: "pulls",
       name: "is not to blame when the node's password for its registry is no more",
-      reason: /Failed to pull image .*(unauthorized|authentication required|no basic auth)/,
+      reason: /unauthorized|authentication required|no basic auth/,
       blame: "environment",
     },
     {
       workload: "torn",
       name: "is not to blame when the registry has it, and does not give a part of it",
-      reason: /Failed to pull image .*(unknown blob|blob unknown)/,
+      reason: /unknown blob|blob unknown/,
       blame: "environment",
     },
   ])("$name", async ({ workload, reason, blame }) => {
     const [first] = rollouts.filter((each) => each.workload === `edge/${space}/deployment/${workload}`);
     expect(first).toMatchObject({ blame, reason: expect.stringMatching(reason) });
     expect(first?.state).not.toBe("succeeded");
-    // What ran before still does.
-    const from = { pulls: `${locked}:prod`, torn: `${torn}:${line.id("c1")}` }[workload];
-    expect(await readyImages(workload)).toEqual([from ?? `${app}:prod`]);
+    // What ran before serves on, or again.
+    const serving = await readyImages(workload);
+    expect(serving.filter((image) => !newest.some((digest) => image.endsWith(digest)))).not.toEqual([]);
   });
 
   it.each(["deployment/fine", "cronjob/nightly"])(
@@ -185,12 +189,12 @@ function isBuild(name: string): object {
 }
 
 /** The images of a Deployment's pods that are ready. */
-async function readyImages(name: string): Promise<readonly (string | undefined)[]> {
+async function readyImages(name: string): Promise<readonly string[]> {
   const pods = await k8s.pods(space, name);
   return pods
     .filter(({ metadata, status }) => {
       const isReady = status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True");
       return metadata.deletionTimestamp === undefined && isReady;
     })
-    .map(({ spec }) => spec.containers[0]?.image);
+    .map(({ spec }) => spec.containers[0]?.image ?? "");
 }

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RegistryUnavailableError } from "../../shared/errors.ts";
+import type { FaultPoint } from "../../shared/flows/recorder.ts";
 import { channelRule, type ImageWorld, imageWorld, repository } from "./image-world.ts";
-import { digestOf } from "./world.ts";
+import { digestOf, mortal } from "./world.ts";
 
 let here: ImageWorld;
 afterEach(async () => {
@@ -21,6 +22,14 @@ async function moved(to: string | undefined): Promise<void> {
   await here.reported("notice", to);
   await here.minutes(2);
   expect((await here.channel())?.conflict).toBeDefined();
+}
+
+/** A process that takes the build of a commit and dies right after a step. */
+async function dying(name: string, step: FaultPoint): Promise<void> {
+  here.pushed(name);
+  const recorder = mortal({ step, side: "after" });
+  void here.deliver({ kind: "build", image: repository, tag: here.id(name) }, here.instance(recorder));
+  await recorder.died;
 }
 
 describe("restore", () => {
@@ -93,6 +102,22 @@ describe("adopt", () => {
     const [rollout] = await here.ledger.rollouts({}, 1);
     expect(rollout?.value.cause).toMatchObject({ kind: "promote", by: "ann" });
   });
+
+  it.each(["m2", "m3"])(
+    "takes workloads back from %s, which was written and never verified",
+    async (last) => {
+      here = imageWorld();
+      await here.built("m1");
+      await dying("m2", "target.update");
+      if (last === "m3") await dying("m3", "workload.plan");
+      here.registry.push(repository, "prod", digestOf("m1"));
+      await here.reported("notice", "m1");
+      await here.ordered("adopt");
+      await here.settle();
+      expect(await here.channel()).toMatchObject({ promoted: { commit: here.id("m1") } });
+      expect(here.runs()).toBe("m1, replaced 2 times");
+    },
+  );
 
   it("lasts until a newer build: neither what it was instead of nor an older build moves the tag", async () => {
     await moved("m1");
