@@ -25,6 +25,8 @@ export interface RegistryLog {
   calls(): Promise<readonly LoggedCall[]>;
   /** Paths of blobs that this agent has asked for since then. */
   blobs(agent: RegExp): Promise<readonly string[]>;
+  /** Bytes that this agent was sent since then from below a path, e.g. `/v2/acme/web/`. */
+  sent(agent: RegExp, below: string): Promise<number>;
 }
 
 /** The open registry's log from now on. */
@@ -41,6 +43,10 @@ export async function registryLog(): Promise<RegistryLog> {
       (await lines())
         .filter((line) => agent.test(line.agent) && line.path.includes("/blobs/"))
         .map(({ path }) => path),
+    sent: async (agent, below) =>
+      (await lines())
+        .filter((line) => agent.test(line.agent) && line.path.startsWith(below) && line.method !== "HEAD")
+        .reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
 
