@@ -1,5 +1,6 @@
 import type { Digest } from "../domain/reference.ts";
 import type { Asked, Built, Channel, Head, ImageDocument, Intent } from "../ledger/image-document.ts";
+import { troublePausesMs } from "./patience.ts";
 import type { ChannelRule, ImageRule } from "./rules.ts";
 
 /** A channel of which nothing is known yet. */
@@ -113,8 +114,6 @@ export function withConflict(channel: Channel, found: Digest | undefined, nowMs:
   return { ...rest, conflict: { ...(found === undefined ? {} : { found }), sinceMs: nowMs } };
 }
 
-/** What cannot be done now is tried again after these, ms; the last one repeats. */
-const troublePausesMs = [10_000, 60_000, 300_000, 900_000] as const;
 /** When the sweep takes up what nobody has carried on, ms. */
 const carriedOnMs = 30_000;
 /** How often a channel is looked at that has to prove a digest for the next one, ms. */

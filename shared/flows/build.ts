@@ -1,4 +1,5 @@
 import { type BuildDecision, decideBuild } from "../decide/order.ts";
+import { giveUpMs, lagPausesMs, namedLagPausesMs, troublePausesMs } from "../decide/patience.ts";
 import type { ImageBuild } from "../domain/build.ts";
 import { type Commit, isCommit } from "../domain/commit.ts";
 import type { Digest } from "../domain/reference.ts";
@@ -28,13 +29,6 @@ export interface BuildHeard {
 const maxBuilds = 100;
 /** A registry or git host that may only be behind is asked again after these, ms; then it is taken at its word. */
 const lagLooksMs = [10_000, 60_000, 300_000, 300_000] as const;
-/** The same for a registry that shows the digest from before a rebuild. */
-const rebuildLooksMs = [10_000, 60_000] as const;
-/** Comes first where the digest is named: Distribution reports a push before its tag is there, mostly by some ms. */
-const namedLookMs = 1_000;
-/** Something could not be asked: again after these, ms; the last one repeats until `giveUpMs`. */
-const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
-const giveUpMs = 24 * 3_600_000;
 const maxRaces = 20;
 /** Who has lost a race lets others through, for longer each time, ms. */
 const racePauseMs = 50;
@@ -149,7 +143,7 @@ async function decide(
   const lagging = (outcome: string, pauses: readonly number[]) =>
     triesOf(outcome) < pauses.length ? again(outcome, pauses) : {};
   const behind = (outcome: string, pauses: readonly number[]) =>
-    lagging(outcome, build.digest === undefined ? pauses : [namedLookMs, ...pauses]);
+    lagging(outcome, build.digest === undefined ? pauses : [namedLagPausesMs[0], ...pauses]);
   const before = await loadImage(deps, repository);
   try {
     const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, tag));
@@ -164,7 +158,7 @@ async function decide(
     const { digest } = found;
     const { head } = before.value;
     if (build.digest !== undefined && build.digest !== digest && digest === head?.digest) {
-      const { wait } = behind("unchanged", rebuildLooksMs);
+      const { wait } = behind("unchanged", lagPausesMs);
       const detail = `the registry does not show ${build.digest} yet`;
       if (wait !== undefined) return { outcome: "unchanged", detail, wait };
     }
@@ -185,7 +179,7 @@ async function decide(
           ? "history-unavailable"
           : undefined);
     if (outcome === undefined) throw error;
-    return { outcome, detail: messageOf(error), ...again(outcome, troubleLooksMs, retryAfterOf(error)) };
+    return { outcome, detail: messageOf(error), ...again(outcome, troublePausesMs, retryAfterOf(error)) };
   }
 }
 

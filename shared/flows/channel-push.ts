@@ -1,4 +1,5 @@
 import type { PushMessage } from "../bus/bus.ts";
+import { namedLagPausesMs } from "../decide/patience.ts";
 import { newChannel } from "../decide/promotion.ts";
 import { repositoryOf } from "../domain/push.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
@@ -11,8 +12,6 @@ import { loadImage, saveImage } from "./image.ts";
 import { leaseMs } from "./lease.ts";
 import { promote } from "./promote.ts";
 
-/** A registry may report a push before its tag has moved: look again after these, ms. */
-const lagLooksMs = [1_000, 10_000, 60_000] as const;
 const maxRaces = 20;
 /** A report that waits for the look at the tag leaves that to the sweep, which would take both at once. */
 const afterLookMs = 30_000;
@@ -76,7 +75,7 @@ async function look(deps: FlowDeps, { push }: PushMessage, looks: number): Promi
   if (digest === undefined) return lookLater(deps, repository, tag, looks);
   const seen = await checked(deps, repository, tag, 0);
   if (seen.conflict !== undefined) return conflicting(seen.conflict.found);
-  const pauseMs = lagLooksMs[looks];
+  const pauseMs = namedLagPausesMs[looks];
   if (pauseMs === undefined) return { outcome: "own-promotion" };
   return { outcome: "unchanged", detail: `the registry does not show ${digest} there yet`, pauseMs };
 }
