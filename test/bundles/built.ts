@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,8 +11,11 @@ import { buildFunction } from "../../infra/build/build-function.ts";
 import { type FunctionName, framework, functionNames } from "../../infra/build/bundle.ts";
 
 const root = join(import.meta.dirname, "../..");
-const startWithinMs = 20_000;
+const startWithinMs = 60_000;
 const stopWithinMs = 15_000;
+const firstPort = 20_000;
+const ports = 10_000;
+const given = new Set<number>();
 
 /** The deployable folders, somewhere that nothing of the project can be found from. */
 export interface Built {
@@ -120,11 +124,19 @@ async function answers(origin: string): Promise<boolean> {
   }
 }
 
+/** Below those that a machine gives by itself, and never the same twice: several processes may be about to listen. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = firstPort + randomInt(ports);
+    if (given.has(port)) continue;
+    given.add(port);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }

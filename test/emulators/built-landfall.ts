@@ -17,7 +17,7 @@ export interface BuiltLandfallOptions {
   readonly built: Pick<Built, "folder">;
   /** What `landfall.yaml` says; who may call reconcile is added. */
   readonly config: object;
-  /** Variables for all three, e.g. those that the configuration names as `${NAME}`. */
+  /** Variables for all three, in place of what they would be told: those that the configuration names as `${NAME}`. */
   readonly env?: Readonly<Record<string, string>>;
   /** What builds alone sees in another way: everything that it calls may be reached through somebody in between. */
   readonly builds?: {
@@ -68,7 +68,6 @@ export async function startBuiltLandfall(options: BuiltLandfallOptions): Promise
     return path;
   };
   const env = {
-    ...options.env,
     LANDFALL_CONFIG: await configOf("landfall", config),
     LANDFALL_LEDGER: `firestore:${firestore.project}`,
     LANDFALL_BUS: `pubsub:projects/${pubsub.project}/topics/landfall`,
@@ -76,6 +75,7 @@ export async function startBuiltLandfall(options: BuiltLandfallOptions): Promise
     PUBSUB_EMULATOR_HOST: pubsub.host,
     METADATA_SERVER_DETECTION: "none",
     RECONCILE_TOKEN: token,
+    ...options.env,
   };
   const own = options.builds;
   const buildsEnv =
@@ -91,8 +91,11 @@ export async function startBuiltLandfall(options: BuiltLandfallOptions): Promise
     const topic = `projects/${pubsub.project}/topics/landfall`;
     return `${origin}/?__GCP_CloudEventsMode=CUSTOM_PUBSUB_${encodeURIComponent(topic)}`;
   };
+  let subscriptionPath: string | undefined;
   const remove = async () => {
     await Promise.all(started.map((served) => served.stop("SIGKILL")));
+    // Else Pub/Sub calls what is gone for as long as it runs.
+    if (subscriptionPath !== undefined) await pubsub.call("DELETE", subscriptionPath);
     await ledger.close();
     await rm(folder, { recursive: true, force: true });
   };
@@ -110,6 +113,7 @@ export async function startBuiltLandfall(options: BuiltLandfallOptions): Promise
       maxDeliveryAttempts: 50,
       pushEndpoint: endpointOf(own?.calledThrough ?? builds.origin),
     });
+    subscriptionPath = topic.subscription;
     return {
       webhook,
       reconcile,
