@@ -235,7 +235,9 @@ describe.concurrent("a process that promotes builds", () => {
       if (!looks) await here.start(last, 2 * laterMs);
       await vi.waitFor(async () => {
         await last.sweep();
-        expect([await here.prod(), (await here.puts()).length]).toEqual(["c2", 4]);
+        const later = (await here.puts()).slice(3);
+        // To the one whose clock is ahead the other's lease is over: then each of them puts it right.
+        expect([await here.prod(), ...new Set(later)]).toEqual(["c2", "c2"]);
       }, patient);
       expectNoConflict([stalled, other, last], "after the late write");
     },

@@ -212,9 +212,15 @@ async function expectNewest(
     }),
   );
   if (order.handlers === 1) expect(outcomes).toEqual(await expectedOutcomes(graph, order.heard));
-  expect(outcomes[order.heard.indexOf(newest)], order.image).toBe("head");
+  // The first one is published once more, and may be overtaken by that.
+  const again = (await ledger.get("events", `build-${order.image}-republished`))?.value.outcome;
+  const isFirst = order.heard[0] === newest;
+  const tops = [outcomes[order.heard.indexOf(newest)], ...(isFirst ? [again] : [])];
+  expect(tops, order.image).toContain("head");
   const side = graph.name === "merged" ? ["held-back"] : [];
-  for (const outcome of outcomes) expect(["head", "superseded", ...side]).toContain(outcome);
+  for (const [at, outcome] of outcomes.entries()) {
+    expect(["head", "superseded", ...side, ...(at === 0 ? ["current"] : [])]).toContain(outcome);
+  }
 }
 
 /** What builds come to that are heard one after the other, by walking the graph. */
