@@ -9,6 +9,8 @@ export default defineConfig({
     reporters: ["default", ["json", { outputFile: ".test-results/emulators.json" }]],
     // No credentials are looked for, and no metadata server.
     env: { METADATA_SERVER_DETECTION: "none" },
+    // The emulators have moments of their own; the report names what had to be tried twice.
+    retry: 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
