@@ -1,10 +1,15 @@
 import type { Digest } from "../domain/reference.ts";
-import type { Asked, Built, Channel, Head, ImageDocument, Intent } from "../ledger/image-document.ts";
+import type { Asked, Built, Channel, ImageDocument, Intent } from "../ledger/image-document.ts";
 import { troublePausesMs } from "./patience.ts";
 import type { ChannelRule, ImageRule } from "./rules.ts";
 
 /** A channel of which nothing is known yet. */
-export const newChannel: Channel = { generation: 0, head: 0, planned: 0, unsettled: [] };
+const newChannel: Channel = { generation: 0, head: 0, planned: 0, unsettled: [] };
+
+/** A channel as the image has it; one that it does not have yet is new. */
+export function channelOf(image: ImageDocument, tag: string): Channel {
+  return image.channels[tag] ?? newChannel;
+}
 
 /** What is to be brought to a channel, and under which head. */
 export interface Bringing {
@@ -27,7 +32,7 @@ export function nextStep(
   nowMs: number,
   isFree: (lease: Intent["lease"]) => boolean,
 ): ChannelStep {
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const { intent } = channel;
   if (intent !== undefined && !isFree(intent.lease)) return { kind: "busy" };
   if ((channel.trouble?.untilMs ?? 0) > nowMs) return { kind: "rest" };
@@ -40,7 +45,7 @@ export function nextStep(
 
 /** What a channel is to have and does not: the head, or what a person or the channel before it asked for. */
 export function wantedOn(image: ImageDocument, rule: ChannelRule): Bringing | undefined {
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const { asked } = channel;
   if (asked !== undefined) {
     const { head = image.head?.generation ?? 0, ...to } = asked;
@@ -133,7 +138,7 @@ export function imageDueMs(
   const planMs = delayOf(image)?.untilMs ?? nowMs + carriedOnMs;
   if ((image.head?.generation ?? 0) > image.planned) times.push(planMs);
   for (const each of rule.channels) {
-    const channel = image.channels[each.tag] ?? newChannel;
+    const channel = channelOf(image, each.tag);
     const { intent, trouble, checkMs } = channel;
     const againMs =
       trouble === undefined ? undefined : Math.max(nowMs + pauseOf(trouble.times), trouble.untilMs ?? 0);
@@ -179,7 +184,7 @@ function pauseOf(times: number): number {
  */
 export function proving(image: ImageDocument, rule: ChannelRule): Asked | undefined {
   if (rule.after === undefined || rule.byHand) return undefined;
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const before = image.channels[rule.after];
   const candidate = before?.promoted;
   if (before === undefined || candidate === undefined) return undefined;
@@ -200,6 +205,13 @@ function proofDueMs(image: ImageDocument, rule: ChannelRule, nowMs: number): num
   return soak.sinceMs === undefined ? nowMs + proofMs : Math.max(nowMs, soak.sinceMs + rule.soakMs);
 }
 
-function builtOf({ commit, tag, digest, event, heardMs }: Head): Built {
-  return { commit, tag, digest, event, ...(heardMs === undefined ? {} : { heardMs }) };
+/** The build in something that says more of it. */
+export function builtOf({ commit, tag, digest, event, heardMs }: Built): Built {
+  return {
+    ...(commit === undefined ? {} : { commit }),
+    tag,
+    digest,
+    event,
+    ...(heardMs === undefined ? {} : { heardMs }),
+  };
 }

@@ -3,20 +3,14 @@ import { giveUpMs, lagPausesMs, namedLagPausesMs, troublePausesMs } from "../dec
 import type { ImageBuild } from "../domain/build.ts";
 import { type Commit, isCommit } from "../domain/commit.ts";
 import type { Digest } from "../domain/reference.ts";
-import {
-  HistoryDeniedError,
-  HistoryUnavailableError,
-  LedgerUnavailableError,
-  messageOf,
-  retryAfterOf,
-} from "../errors.ts";
+import { LedgerUnavailableError, messageOf, retryAfterOf } from "../errors.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
 import type { EventDocument, Stored } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, eventKeptMs } from "./event.ts";
 import { loadImage, saveImage } from "./image.ts";
-import { registryReason } from "./observe.ts";
+import { silenceOf } from "./plan-target.ts";
 import { record } from "./record.ts";
 
 /** CI built an image, or a registry reports a tag that is a commit. */
@@ -171,13 +165,7 @@ async function decide(
     const nowMs = await deps.ledger.clock();
     return accept(before, built, decideBuild(facts), nowMs, lagging(unknownCommit, lagLooksMs));
   } catch (error) {
-    const outcome =
-      registryReason(error) ??
-      (error instanceof HistoryDeniedError
-        ? "history-denied"
-        : error instanceof HistoryUnavailableError
-          ? "history-unavailable"
-          : undefined);
+    const outcome = silenceOf(error);
     if (outcome === undefined) throw error;
     return { outcome, detail: messageOf(error), ...again(outcome, troublePausesMs, retryAfterOf(error)) };
   }

@@ -1,6 +1,6 @@
 import type { PushMessage } from "../bus/bus.ts";
 import { namedLagPausesMs } from "../decide/patience.ts";
-import { newChannel } from "../decide/promotion.ts";
+import { channelOf } from "../decide/promotion.ts";
 import { repositoryOf } from "../domain/push.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
 import type { Channel } from "../ledger/image-document.ts";
@@ -8,7 +8,7 @@ import type { EventDocument, Stored } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs, saveEvent } from "./event.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveChannel } from "./image.ts";
 import { leaseMs } from "./lease.ts";
 import { promote } from "./promote.ts";
 
@@ -62,7 +62,7 @@ async function look(deps: FlowDeps, { push }: PushMessage, looks: number): Promi
   if (!deps.follows(repository)) {
     return { outcome: "not-followed", detail: `${repository} is not matched by \`follow\`` };
   }
-  const channel = await channelOf(deps, repository, tag);
+  const channel = await loadChannel(deps, repository, tag);
   if (channel.promoted === undefined && channel.intent === undefined) {
     return {
       outcome: "not-promoted",
@@ -109,12 +109,11 @@ async function checked(
 ): Promise<Channel> {
   for (let race = 0; race < maxRaces; race++) {
     const stored = await loadImage(deps, repository);
-    const channel = stored.value.channels[tag] ?? newChannel;
+    const channel = channelOf(stored.value, tag);
     if (channel.conflict !== undefined) return channel;
     const latestMs = (await deps.ledger.clock()) + withinMs;
     if (channel.checkMs !== undefined && channel.checkMs <= latestMs) break;
-    const channels = { ...stored.value.channels, [tag]: { ...channel, checkMs: latestMs } };
-    const saved = await saveImage(deps, "image.check", stored, { ...stored.value, channels });
+    const saved = await saveChannel(deps, "image.check", stored, tag, { ...channel, checkMs: latestMs });
     if (saved !== undefined) break;
   }
   return promoted(deps, repository, tag);
@@ -124,9 +123,9 @@ async function checked(
 async function promoted(deps: FlowDeps, repository: Repository, tag: string): Promise<Channel> {
   const rule = deps.rule(repository).channels.find((each) => each.tag === tag);
   if (rule !== undefined) await promote(deps, repository, rule);
-  return channelOf(deps, repository, tag);
+  return loadChannel(deps, repository, tag);
 }
 
-async function channelOf(deps: FlowDeps, repository: Repository, tag: string): Promise<Channel> {
-  return (await loadImage(deps, repository)).value.channels[tag] ?? newChannel;
+async function loadChannel(deps: FlowDeps, repository: Repository, tag: string): Promise<Channel> {
+  return channelOf((await loadImage(deps, repository)).value, tag);
 }

@@ -1,4 +1,4 @@
-import { isDelayed, newChannel, wantedOn, withDelay } from "../decide/promotion.ts";
+import { channelOf, isDelayed, wantedOn, withDelay } from "../decide/promotion.ts";
 import type { Observed } from "../decide/push.ts";
 import type { ImageRule } from "../decide/rules.ts";
 import type { Cause } from "../domain/rollout.ts";
@@ -58,7 +58,7 @@ async function planOn(
 ): Promise<readonly (Planned & { readonly seen: Observed })[]> {
   const here = owed.filter(({ targets }) => targets?.includes(at.target.name) ?? true);
   if (here.length === 0) return [];
-  const planned = await planTarget(
+  return planTarget(
     deps,
     at,
     here.map(({ seen, cause, heardMs, acceptedMs }) => ({
@@ -69,7 +69,6 @@ async function planOn(
       builds,
     })),
   );
-  return planned;
 }
 
 function owedOf(image: ImageDocument, rule: ImageRule): readonly Owed[] {
@@ -86,7 +85,7 @@ function owedOf(image: ImageDocument, rule: ImageRule): readonly Owed[] {
   }
   for (const channel of rule.channels) {
     const { tag, targets } = channel;
-    const { promoted, promotedMs = 0, generation, planned } = image.channels[tag] ?? newChannel;
+    const { promoted, promotedMs = 0, generation, planned } = channelOf(image, tag);
     if (promoted === undefined || generation <= planned) continue;
     // What is to be replaced at once is planned for nobody.
     if (wantedOn(image, channel) !== undefined) continue;
@@ -125,9 +124,8 @@ async function settle(
 ): Promise<void> {
   if (done.length === 0 && retryAfterMs === undefined) return;
   for (let stored = first; ; stored = await loadImage(deps, first.value.repository)) {
-    const { delay, ...rest } = stored.value;
-    const channels = { ...rest.channels };
-    let { planned } = rest;
+    const channels = { ...stored.value.channels };
+    let { planned } = stored.value;
     for (const { seen } of done) {
       if (seen.line === "head") planned = Math.max(planned, seen.generation);
       const channel = seen.line === "channel" ? channels[seen.tag] : undefined;
@@ -135,15 +133,10 @@ async function settle(
         channels[seen.tag] = { ...channel, planned: Math.max(channel.planned, seen.generation) };
       }
     }
-    const value = { ...rest, planned, channels };
+    const value = { ...stored.value, planned, channels };
+    const { delay: _, ...undelayed } = value;
     const next =
-      retryAfterMs === undefined
-        ? value
-        : withDelay(
-            { ...value, ...(delay === undefined ? {} : { delay }) },
-            await deps.ledger.clock(),
-            retryAfterMs,
-          );
+      retryAfterMs === undefined ? undelayed : withDelay(value, await deps.ledger.clock(), retryAfterMs);
     if ((await saveImage(deps, "image.planned", stored, next)) !== undefined) return;
   }
 }

@@ -11,14 +11,14 @@ import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
 /** What a plan for a commit or a channel depends on: that no newer build of the image is accepted before the plan is. */
-export async function newestOf(deps: FlowDeps, seen: Observed): Promise<Check | "superseded" | undefined> {
-  if (seen.line === "tag") return undefined;
+export async function newestOf(deps: FlowDeps, seen: Observed): Promise<readonly Check[] | "superseded"> {
+  if (seen.line === "tag") return [];
   const { id, rev, value } = await loadImage(deps, seen.repository);
   const isNewest =
     seen.line === "head"
       ? value.head?.generation === seen.generation
       : isSettled(value, deps.rule(seen.repository), seen);
-  return isNewest ? { collection: "images", id, expect: rev } : "superseded";
+  return isNewest ? [{ collection: "images", id, expect: rev }] : "superseded";
 }
 
 /** Whether a channel has what it is to have, and that is what was seen. */

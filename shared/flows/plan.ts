@@ -73,10 +73,6 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       if (fresh === undefined) return skip("gone");
     }
     const decision = decidePush(seen, fresh ?? workload, knownOf(stored?.value), rules);
-    const under = decision.kind === "roll-out" ? await newestOf(deps, seen) : undefined;
-    if (under === "superseded") {
-      return { ...skip("superseded", "a newer build is on its way"), overtaken: true };
-    }
     switch (decision.kind) {
       case "unrelated":
         return undefined;
@@ -95,12 +91,16 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
       }
       case "roll-out": {
+        const checks = await newestOf(deps, seen);
+        if (checks === "superseded") {
+          return { ...skip("superseded", "a newer build is on its way"), overtaken: true };
+        }
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
         const newer = await runsNewer(deps, request, fresh ?? workload, decision.to, stored?.value);
         if (newer !== undefined) return skip(newer.reason, newer.detail);
         const planned = { ...request, workload: fresh ?? workload };
-        const ticket = await write(deps, planned, stored, decision, under === undefined ? [] : [under]);
+        const ticket = await write(deps, planned, stored, decision, checks);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
       }

@@ -1,13 +1,13 @@
 import type { PromoteMessage } from "../bus/bus.ts";
-import { newChannel } from "../decide/promotion.ts";
+import { builtOf, channelOf } from "../decide/promotion.ts";
 import type { ChannelRule } from "../decide/rules.ts";
 import { LedgerUnavailableError } from "../errors.ts";
-import type { Asked, Built, Channel, ImageDocument } from "../ledger/image-document.ts";
+import type { Asked, Channel, ImageDocument } from "../ledger/image-document.ts";
 import type { EventDocument } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveChannel } from "./image.ts";
 import { record } from "./record.ts";
 
 const maxRaces = 20;
@@ -41,18 +41,16 @@ export async function handlePromote(deps: FlowDeps, message: PromoteMessage, bud
       if ((await record(deps, "event.record", [write])) === "written") return;
       continue;
     }
-    const channels = { ...before.value.channels, [message.channel]: ordered.channel };
-    const image = { ...before.value, channels };
-    if ((await saveImage(deps, "image.record", before, image, [write])) !== undefined) {
-      return advanceImage(deps, message.image, budget);
-    }
+    const { channel } = message;
+    const saved = await saveChannel(deps, "image.record", before, channel, ordered.channel, [write]);
+    if (saved !== undefined) return advanceImage(deps, message.image, budget);
   }
   // What is not on record has to be delivered again.
   throw new LedgerUnavailableError(`${message.image} changes faster than an order can be recorded`);
 }
 
 function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage): Ordered {
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const asking = { event: message.event, heardMs: message.heardMs, by: message.by };
   const head = (rule.after === undefined ? image.head?.generation : image.channels[rule.after]?.head) ?? 0;
   switch (message.how) {
@@ -98,10 +96,6 @@ function adopt(
   const known = image.builds.find(({ digest }) => digest === found);
   const asked = { ...(known === undefined ? { tag: rule.tag } : builtOf(known)), digest: found, ...asking };
   return { kind: "ordered", channel: { ...channel, asked } };
-}
-
-function builtOf({ commit, tag, digest, event }: Built): Built {
-  return { ...(commit === undefined ? {} : { commit }), tag, digest, event };
 }
 
 function refused(detail: string): Ordered {

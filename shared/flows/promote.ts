@@ -1,7 +1,7 @@
 import {
   type Bringing,
+  channelOf,
   judgeFound,
-  newChannel,
   nextStep,
   withConflict,
   withIntent,
@@ -13,7 +13,7 @@ import { messageOf, RegistryResponseError, retryAfterOf } from "../errors.ts";
 import type { Channel } from "../ledger/image-document.ts";
 import type { Stored } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveChannel } from "./image.ts";
 import { graceMs, holds, isFree, leaseMs, letEnd, newLease } from "./lease.ts";
 import { registryReason } from "./observe.ts";
 import type { FaultPoint } from "./recorder.ts";
@@ -63,8 +63,8 @@ async function bring(
 ): Promise<Next> {
   const { repository, rule } = place;
   const lease = newLease(deps, await deps.ledger.clock());
-  const intended = withIntent(channelOf(before, rule), bringing, lease);
-  const stored = await saveChannel(deps, "image.intent", place, before, intended);
+  const intended = withIntent(channelOf(before.value, rule.tag), bringing, lease);
+  const stored = await saveChannel(deps, "image.intent", before, rule.tag, intended);
   const { intent } = intended;
   if (stored === undefined || intent === undefined) return "again";
   const { to } = intent;
@@ -105,7 +105,7 @@ async function bring(
 /** The tag once more, some time after it was written: a write that came late is put right, a foreign one is told. */
 async function check(deps: FlowDeps, place: Place, stored: Stored<"images">): Promise<Next> {
   const { repository, rule } = place;
-  const channel = channelOf(stored, rule);
+  const channel = channelOf(stored.value, rule.tag);
   let found: Digest | undefined;
   try {
     found = await digestAt(deps, place);
@@ -113,27 +113,33 @@ async function check(deps: FlowDeps, place: Place, stored: Stored<"images">): Pr
     const reason = registryReason(error);
     if (reason === undefined) throw error;
     const checkMs = (await deps.ledger.clock()) + Math.max(leaseMs, retryAfterOf(error) ?? 0);
-    await saveChannel(deps, "image.check", place, stored, { ...channel, checkMs });
+    await saveChannel(deps, "image.check", stored, rule.tag, { ...channel, checkMs });
     return "stop";
   }
   const { checkMs: _, ...rest } = channel;
   const { promoted } = channel;
   if (promoted === undefined || found === promoted.digest) {
-    await saveChannel(deps, "image.check", place, stored, { ...rest, unsettled: [] });
+    await saveChannel(deps, "image.check", stored, rule.tag, { ...rest, unsettled: [] });
     return "again";
   }
   if (found !== undefined && channel.unsettled.includes(found)) {
     deps.log.write("warning", `${repository}:${rule.tag} was moved back by a late write of ours`, {
       digest: found,
     });
-    await saveChannel(deps, "image.check", place, stored, {
+    await saveChannel(deps, "image.check", stored, rule.tag, {
       ...rest,
       asked: { ...promoted, head: channel.head },
     });
     return "again";
   }
   const nowMs = await deps.ledger.clock();
-  const left = await saveChannel(deps, "image.conflict", place, stored, withConflict(channel, found, nowMs));
+  const left = await saveChannel(
+    deps,
+    "image.conflict",
+    stored,
+    rule.tag,
+    withConflict(channel, found, nowMs),
+  );
   if (left !== undefined) alert(deps, place, found);
   return "again";
 }
@@ -208,12 +214,12 @@ async function settle(
   end: (channel: Channel, nowMs: number) => { readonly point: FaultPoint; readonly channel: Channel },
 ): Promise<"settled" | "overtaken"> {
   for (let stored = first; ; stored = await loadImage(deps, place.repository)) {
-    const channel = channelOf(stored, place.rule);
+    const channel = channelOf(stored.value, place.rule.tag);
     const nowMs = await deps.ledger.clock();
     const isOurs = channel.intent?.lease.holder === holder;
     const next = isOurs ? end(channel, nowMs) : overtaken(channel, sent, nowMs);
     if (next === undefined) return "overtaken";
-    const saved = await saveChannel(deps, next.point, place, stored, next.channel);
+    const saved = await saveChannel(deps, next.point, stored, place.rule.tag, next.channel);
     if (saved !== undefined) return isOurs ? "settled" : "overtaken";
   }
 }
@@ -235,19 +241,4 @@ function overtaken(
 
 async function digestAt(deps: FlowDeps, { repository, rule }: Place): Promise<Digest | undefined> {
   return (await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag)))?.digest;
-}
-
-function channelOf(stored: Stored<"images">, rule: ChannelRule): Channel {
-  return stored.value.channels[rule.tag] ?? newChannel;
-}
-
-function saveChannel(
-  deps: FlowDeps,
-  point: FaultPoint,
-  { rule }: Place,
-  stored: Stored<"images">,
-  channel: Channel,
-): Promise<Stored<"images"> | undefined> {
-  const channels = { ...stored.value.channels, [rule.tag]: channel };
-  return saveImage(deps, point, stored, { ...stored.value, channels });
 }

@@ -1,4 +1,4 @@
-import { newChannel, proving } from "../decide/promotion.ts";
+import { channelOf, proving } from "../decide/promotion.ts";
 import { judgeHealth } from "../decide/proof.ts";
 import { decidePush } from "../decide/push.ts";
 import type { ChannelRule } from "../decide/rules.ts";
@@ -6,9 +6,8 @@ import type { Repository } from "../domain/reference.ts";
 import type { Workload } from "../domain/workload.ts";
 import { messageOf, retryAfterOf } from "../errors.ts";
 import type { Asked, Built, Channel } from "../ledger/image-document.ts";
-import type { Stored } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveChannel } from "./image.ts";
 import { knownOf } from "./plan.ts";
 import { silenceOf } from "./plan-target.ts";
 
@@ -38,7 +37,7 @@ export async function prove(deps: FlowDeps, repository: Repository, rule: Channe
   const candidate = proving(stored.value, rule);
   const before = deps.rule(repository).channels.find(({ tag }) => tag === rule.after);
   if (candidate === undefined || before === undefined) return;
-  const channel = stored.value.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(stored.value, rule.tag);
   const { trouble, ...rest } = channel;
   const soak = channel.soak?.digest === candidate.digest ? channel.soak : { digest: candidate.digest };
   if (soak.stopped !== undefined) return;
@@ -46,7 +45,7 @@ export async function prove(deps: FlowDeps, repository: Repository, rule: Channe
   if (soak.sinceMs !== undefined && nowMs < soak.sinceMs + rule.soakMs) return;
   if ((trouble?.untilMs ?? 0) > nowMs) return;
 
-  const source = stored.value.channels[before.tag] ?? newChannel;
+  const source = channelOf(stored.value, before.tag);
   const workloads: Proof =
     source.planned < source.generation
       ? { kind: "open" }
@@ -62,19 +61,20 @@ export async function prove(deps: FlowDeps, repository: Repository, rule: Channe
       : isDone
         ? ((await objection(deps, repository, channel.promoted, candidate)) ?? workloads)
         : workloads;
+  const save = (next: Channel) => saveChannel(deps, "image.proof", stored, rule.tag, next);
   switch (proof.kind) {
     case "open":
-      await save(deps, stored, rule, { ...rest, soak: { digest: candidate.digest } });
+      await save({ ...rest, soak: { digest: candidate.digest } });
       return;
     case "unknown": {
       const { reason, detail, retryAfterMs } = proof;
       const times = (trouble?.times ?? 0) + 1;
       const until = { reason, detail, times, untilMs: nowMs + retryAfterMs };
-      await save(deps, stored, rule, { ...rest, soak, trouble: until });
+      await save({ ...rest, soak, trouble: until });
       return;
     }
     case "failed":
-      if (await save(deps, stored, rule, { ...rest, soak: { ...soak, stopped: proof.detail } })) {
+      if ((await save({ ...rest, soak: { ...soak, stopped: proof.detail } })) !== undefined) {
         deps.log.write("alert", `${repository}:${rule.tag} stays: ${proof.detail}`, {
           outcome: "soak-failed",
         });
@@ -84,7 +84,7 @@ export async function prove(deps: FlowDeps, repository: Repository, rule: Channe
       const next: Channel = isDone
         ? { ...rest, soak, asked: candidate }
         : { ...rest, soak: { ...soak, sinceMs: nowMs, lost: proof.lost } };
-      await save(deps, stored, rule, next);
+      await save(next);
       return;
     }
     default:
@@ -189,14 +189,4 @@ async function proofOn(
 async function health(deps: FlowDeps, at: FlowTarget, workload: Workload, { digest }: Built): Promise<Proof> {
   const look = await deps.recorder.step("target.look", () => at.target.look(workload.name));
   return look === undefined ? { kind: "open" } : judgeHealth(look, digest);
-}
-
-async function save(
-  deps: FlowDeps,
-  stored: Stored<"images">,
-  rule: ChannelRule,
-  channel: Channel,
-): Promise<boolean> {
-  const channels = { ...stored.value.channels, [rule.tag]: channel };
-  return (await saveImage(deps, "image.proof", stored, { ...stored.value, channels })) !== undefined;
 }
