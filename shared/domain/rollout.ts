@@ -1,5 +1,5 @@
 import type { Digest, Reference, Repository } from "./reference.ts";
-import type { WorkloadId } from "./workload.ts";
+import type { Workload, WorkloadId } from "./workload.ts";
 
 /** Why a workload is brought to other digests. */
 export interface Cause {
@@ -77,6 +77,14 @@ export function wantedReference(
   wanted: WantedContainer,
 ): Reference & { readonly tag: string; readonly digest: Digest } {
   return { repository: wanted.repository, tag: wanted.tag, digest: wanted.digest };
+}
+
+/** Whether a workload names the digests that are wanted. */
+export function shows(workload: Workload, to: Wanted): boolean {
+  return Object.entries(to).every(
+    ([name, { digest }]) =>
+      workload.containers.find((container) => container.name === name)?.reference?.digest === digest,
+  );
 }
 
 /** A rollout's digests under the newest generations that they were observed with: of the same tag, or of the head. */

@@ -1,5 +1,5 @@
 import { parseReference } from "../domain/reference.ts";
-import type { Wanted } from "../domain/rollout.ts";
+import { shows, type Wanted } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import type { OpenRollout } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
@@ -51,17 +51,10 @@ export async function arrived(
   open: OpenRollout,
   fresh: Workload,
 ): Promise<(Resolved & { readonly kind: "at" }) | undefined> {
-  if (isAt(fresh, open.to)) return { kind: "at", to: open.to };
+  if (shows(fresh, open.to)) return { kind: "at", to: open.to };
   if (at.target.capabilities.pins || !isMoved(fresh, open)) return undefined;
   const resolved = await resolve(deps, open, fresh);
   return resolved.kind === "at" ? resolved : undefined;
-}
-
-function isAt(workload: Workload, to: Wanted): boolean {
-  return Object.entries(to).every(
-    ([name, wanted]) =>
-      workload.containers.find((container) => container.name === name)?.reference?.digest === wanted.digest,
-  );
 }
 
 /** Whether every container that was to be changed names another image than when the plan was made. */

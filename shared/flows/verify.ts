@@ -1,4 +1,5 @@
 import { decideBlind, decideVerify, noMemory } from "../decide/verify.ts";
+import { shows } from "../domain/rollout.ts";
 import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
@@ -50,7 +51,8 @@ export async function verify(
       if (decision.kind !== "wait") {
         const { kind, reason } = decision;
         const blame = decision.kind === "failed" ? { blame: decision.blame } : {};
-        await finish(deps, ticket, { state: kind, reason, ...blame, stands: shows(seen.look, open.to) });
+        const stands = seen.look !== undefined && shows(seen.look.workload, open.to);
+        await finish(deps, ticket, { state: kind, reason, ...blame, stands });
         return;
       }
       memory = decision.memory;
@@ -79,14 +81,6 @@ async function lookAt(deps: FlowDeps, at: FlowTarget, name: string): Promise<See
     if (!isTargetTrouble(error)) throw error;
     return { kind: "blind", message: messageOf(error), retryAfterMs: retryAfterOf(error) ?? 0 };
   }
-}
-
-function shows(look: Look | undefined, to: Ticket["open"]["to"]): boolean {
-  return Object.entries(to).every(
-    ([name, wanted]) =>
-      look?.workload.containers.find((container) => container.name === name)?.reference?.digest ===
-      wanted.digest,
-  );
 }
 
 function same(one: VerifyMemory, other: VerifyMemory): boolean {
