@@ -1,6 +1,6 @@
 import { parseRepository } from "../domain/reference.ts";
 import { matcher, RepositoryGlob } from "../domain/repository-glob.ts";
-import { type Path, valueAt } from "./path.ts";
+import { listAt, type Path, valueAt } from "./path.ts";
 import type { Problem } from "./problems.ts";
 
 /** What no single key of `images` shows. Looks at the file as it was read. */
@@ -60,11 +60,6 @@ function problemsOf(raw: unknown, image: Path, targets: readonly string[]): read
     }
   }
   return problems;
-}
-
-function listAt(raw: unknown, path: Path): readonly unknown[] {
-  const value = valueAt(raw, path);
-  return Array.isArray(value) ? value : [];
 }
 
 /** A text of each item of a list; empty where an item has none. */

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { described } from "../described.ts";
 import { PolicyText } from "../domain/policy.ts";
 import { isTag } from "../domain/reference.ts";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
@@ -91,8 +92,4 @@ function isRepositoryUrl(text: string): boolean {
 
 function isBranch(text: string): boolean {
   return /^(?!refs\/|[-/.])(?!.*(?:\.\.|\/\/|@\{|\.lock$|[/.]$))[^\s~^:?*[\\\p{Cc}]{1,200}$/u.test(text);
-}
-
-function described<S extends z.ZodMiniType>(schema: S, description: string): S {
-  return schema.check(z.describe(description)) as S;
 }
