@@ -6,6 +6,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/e2e/**", "test/emulators/**", "node_modules/**"],
     reporters: ["default", ["json", { outputFile: ".test-results/unit.json" }]],
+    provide: { ledger: "embedded" },
     testTimeout: 20_000,
   },
 });

@@ -1,16 +1,24 @@
 import { nearest } from "../../shared/config/nearest.ts";
-import { repositoryOf } from "../../shared/domain/push.ts";
 import { parseReference, parseRepository, pathOf, type Repository } from "../../shared/domain/reference.ts";
-import { type Ledger, type RefDocument, refId, type WorkloadDocument } from "../../shared/ledger/ledger.ts";
+import type { ImageDocument } from "../../shared/ledger/image-document.ts";
+import {
+  imageOf,
+  type Ledger,
+  type RefDocument,
+  refId,
+  type WorkloadDocument,
+} from "../../shared/ledger/ledger.ts";
 import { matchAddress } from "./address.ts";
 import {
   type EventView,
   type RolloutView,
   readEvents,
+  readImages,
   readRollout,
   readRollouts,
   readWorkloads,
   type WorkloadView,
+  withCommits,
 } from "./history.ts";
 
 /** Another tag of the repository that was heard. */
@@ -26,6 +34,8 @@ export type Explained =
       readonly kind: "image";
       readonly repository: Repository;
       readonly tag?: string;
+      /** The builds and channels of the repository, where it has any. */
+      readonly image?: ImageDocument;
       /** What the registry said of the tags asked for. */
       readonly refs: readonly RefDocument[];
       readonly events: readonly EventView[];
@@ -49,12 +59,25 @@ export type Explained =
       /** Events with a verdict for it. */
       readonly events: readonly EventView[];
     }
-  | { readonly kind: "event"; readonly event: EventView; readonly rollouts: readonly RolloutView[] };
+  | {
+      readonly kind: "event";
+      readonly event: EventView;
+      /** The builds and channels of its repository, where it has any. */
+      readonly image?: ImageDocument;
+      readonly rollouts: readonly RolloutView[];
+    };
 
 export type Explanation =
   | { readonly kind: "explained"; readonly explained: Explained }
   | { readonly kind: "ambiguous"; readonly candidates: readonly string[] }
   | { readonly kind: "invalid"; readonly reason: string };
+
+/** What is read for any question. */
+interface Read {
+  readonly workloads: readonly WorkloadView[];
+  readonly images: readonly ImageDocument[];
+  readonly heard: readonly EventView[];
+}
 
 /** Finds out what was asked about, in this order: an event, a workload, an image. */
 export async function explain(
@@ -64,36 +87,36 @@ export async function explain(
   limit: number,
 ): Promise<Explanation> {
   const workloads = await readWorkloads(ledger);
+  const images = await readImages(ledger);
   const stored = await ledger.get("events", asked);
   if (stored !== undefined) {
     const event = { ...stored.value, id: stored.id };
-    const rollouts = await rolloutsOf(ledger, [event], workloads);
-    return { kind: "explained", explained: { kind: "event", event, rollouts } };
+    const rollouts = withCommits(await rolloutsOf(ledger, [event], workloads), images);
+    const image = images.find(({ repository }) => repository === imageOf(event)?.repository);
+    const known = image === undefined ? {} : { image };
+    return { kind: "explained", explained: { kind: "event", event, ...known, rollouts } };
   }
-  const heard = await readEvents(ledger, {}, nowMs);
-  const match = matchAddress(asked, addresses(workloads, heard));
+  const read = { workloads, images, heard: await readEvents(ledger, {}, nowMs) };
+  const match = matchAddress(asked, addresses(read));
   switch (match.kind) {
     case "several":
       return { kind: "ambiguous", candidates: match.ids };
     case "one":
-      return {
-        kind: "explained",
-        explained: await explainWorkload(ledger, match.id, workloads, heard, limit),
-      };
+      return { kind: "explained", explained: await explainWorkload(ledger, match.id, read, limit) };
     case "none": {
       const image = readImage(asked);
       if (image.kind === "invalid") return image;
-      const [repository, ...others] = repositoriesMeant(image, knownRepositories(workloads, heard));
+      const all = knownRepositories(read);
+      const [repository, ...others] = repositoriesMeant(image, all);
       if (others.length > 0) {
         return {
           kind: "ambiguous",
           candidates: [repository, ...others].map((each) => withTag(each, image.tag)),
         };
       }
-      const explained = await explainImage(ledger, { ...image, repository }, workloads, heard, nowMs, limit);
-      if (explained.events.length + explained.workloads.length > 0) return { kind: "explained", explained };
-      const known = [...knownRepositories(workloads, heard)].map(pathOf);
-      const meant = match.meant ?? nearest(image.name, known);
+      const explained = await explainImage(ledger, { ...image, repository }, read, nowMs, limit);
+      if (isKnown(explained)) return { kind: "explained", explained };
+      const meant = match.meant ?? nearest(image.name, [...all].map(pathOf));
       return { kind: "explained", explained: { ...explained, ...(meant === undefined ? {} : { meant }) } };
     }
     default:
@@ -101,45 +124,58 @@ export async function explain(
   }
 }
 
+/** Whether anything at all is on record of what was asked. */
+export function isKnown(explained: Explained): boolean {
+  if (explained.kind !== "image") return true;
+  const { events, workloads, image, tag } = explained;
+  return events.length + workloads.length > 0 || (image !== undefined && tag === undefined);
+}
+
 async function explainWorkload(
   ledger: Ledger,
   address: string,
-  workloads: readonly WorkloadView[],
-  heard: readonly EventView[],
+  { workloads, images, heard }: Read,
   limit: number,
 ): Promise<Explained & { readonly kind: "workload" }> {
   const events = heard.filter((event) => concerns(event, address)).slice(0, limit);
   const workload = workloads.find((each) => each.workload === address);
   if (workload === undefined) return { kind: "workload", address, rollouts: [], events };
   const rollouts = await readRollouts(ledger, workloads, { workload: workload.workload }, limit);
-  return { kind: "workload", address, workload, rollouts, events };
+  return { kind: "workload", address, workload, rollouts: withCommits(rollouts, images), events };
 }
 
 async function explainImage(
   ledger: Ledger,
-  image: AskedImage & { readonly kind: "image" },
-  workloads: readonly WorkloadView[],
-  allHeard: readonly EventView[],
+  { repository, tag }: AskedImage & { readonly kind: "image" },
+  read: Read,
   nowMs: number,
   limit: number,
 ): Promise<Explained & { readonly kind: "image" }> {
-  const { repository, tag } = image;
+  const { workloads, images } = read;
   const heard = await readEvents(ledger, { repository }, nowMs);
-  const events = heard.filter(({ push }) => tag === undefined || push?.tag === tag).slice(0, limit);
-  const tags = new Set(tag === undefined ? heard.flatMap(({ push }) => push?.tag ?? []) : [tag]);
+  const events = heard.filter((event) => tag === undefined || isOf(event, tag)).slice(0, limit);
+  const tags = new Set(tag === undefined ? heard.flatMap((event) => imageOf(event)?.tag ?? []) : [tag]);
   const refs = await Promise.all([...tags].map((each) => ledger.get("refs", refId(repository, each))));
-  const known = knownRepositories(workloads, allHeard);
+  const image = images.find((each) => each.repository === repository);
   return {
     kind: "image",
     repository,
     ...(tag === undefined ? {} : { tag }),
+    ...(image === undefined ? {} : { image }),
     refs: refs.flatMap((ref) => (ref === undefined ? [] : [ref.value])),
     events,
-    rollouts: await rolloutsOf(ledger, events, workloads),
+    rollouts: withCommits(await rolloutsOf(ledger, events, workloads), images),
     workloads: workloads.filter((workload) => repositoriesOf(workload).includes(repository)),
     otherTags: tag === undefined ? [] : otherTags(heard, tag),
-    alike: [...known].filter((each) => each !== repository && isTail(each, lastPart(repository))).toSorted(),
+    alike: [...knownRepositories(read)]
+      .filter((each) => each !== repository && isTail(each, lastPart(repository)))
+      .toSorted(),
   };
+}
+
+/** Whether an event is of a tag; a build is also asked about by its commit. */
+function isOf(event: EventView, tag: string): boolean {
+  return imageOf(event)?.tag === tag || event.build?.commit === tag;
 }
 
 /** What a name can stand for: itself when it is known or nothing else is, else the known ones that end with it. */
@@ -153,7 +189,7 @@ function repositoriesMeant(
 }
 
 /** Every workload that is on record or that a push was judged for. */
-function addresses(workloads: readonly WorkloadView[], heard: readonly EventView[]): readonly string[] {
+function addresses({ workloads, heard }: Read): readonly string[] {
   const judged = heard.flatMap(({ verdicts }) => verdicts.map(({ workload }) => workload));
   return [...new Set([...workloads.map(({ workload }) => workload), ...judged])].filter(
     // A target that could not be asked has one verdict for all its workloads.
@@ -161,12 +197,10 @@ function addresses(workloads: readonly WorkloadView[], heard: readonly EventView
   );
 }
 
-function knownRepositories(
-  workloads: readonly WorkloadView[],
-  heard: readonly EventView[],
-): ReadonlySet<Repository> {
+function knownRepositories({ workloads, images, heard }: Read): ReadonlySet<Repository> {
   return new Set([
-    ...heard.flatMap(({ push }) => (push === undefined ? [] : [repositoryOf(push)])),
+    ...heard.flatMap((event) => imageOf(event)?.repository ?? []),
+    ...images.map(({ repository }) => repository),
     ...workloads.flatMap(repositoriesOf),
   ]);
 }
@@ -213,9 +247,10 @@ async function rolloutsOf(
 
 function otherTags(heard: readonly EventView[], asked: string): readonly OtherTag[] {
   const last = new Map<string, OtherTag>();
-  for (const { id, push, heardMs } of heard) {
-    const tag = push?.tag;
-    if (tag !== undefined && tag !== asked && !last.has(tag)) last.set(tag, { tag, heardMs, event: id });
+  for (const event of heard) {
+    const tag = imageOf(event)?.tag;
+    if (tag === undefined || isOf(event, asked) || last.has(tag)) continue;
+    last.set(tag, { tag, heardMs: event.heardMs, event: event.id });
   }
   return [...last.values()];
 }

@@ -1,5 +1,7 @@
+import type { Commit } from "../../shared/domain/commit.ts";
 import type { Rollout, RolloutState } from "../../shared/domain/rollout.ts";
 import type { WorkloadId } from "../../shared/domain/workload.ts";
+import type { ImageDocument } from "../../shared/ledger/image-document.ts";
 import {
   type EventDocument,
   type Ledger,
@@ -12,6 +14,8 @@ export interface RolloutView extends Rollout {
   /** Only while open: why it waits, and when it is looked at again. */
   readonly note?: string;
   readonly dueMs?: number;
+  /** What each container is to run was built from, where a build of that digest is known. */
+  readonly commits?: Readonly<Record<string, Commit>>;
 }
 
 /** An event with its id. */
@@ -69,6 +73,26 @@ export async function readEvents(
 ): Promise<readonly EventView[]> {
   const events = await ledger.events({ ...filter, nowMs }, limit);
   return events.map(({ id, value }) => ({ ...value, id }));
+}
+
+/** Images whose builds have an order, by repository. */
+export async function readImages(ledger: Pick<Ledger, "images">): Promise<readonly ImageDocument[]> {
+  return (await ledger.images()).map(({ value }) => value);
+}
+
+/** Rollouts with the commits that their digests were built from, as far as the images know them. */
+export function withCommits(
+  rollouts: readonly RolloutView[],
+  images: readonly ImageDocument[],
+): readonly RolloutView[] {
+  return rollouts.map((rollout) => {
+    const commits = Object.entries(rollout.to).flatMap(([container, { repository, digest }]) => {
+      const image = images.find((each) => each.repository === repository);
+      const commit = image?.builds.find((built) => built.digest === digest)?.commit;
+      return commit === undefined ? [] : [[container, commit] as const];
+    });
+    return commits.length === 0 ? rollout : { ...rollout, commits: Object.fromEntries(commits) };
+  });
 }
 
 export function isOpen(state: RolloutState): boolean {

@@ -1,19 +1,14 @@
 import type { Clock } from "../../shared/clock.ts";
 import { parseDuration } from "../../shared/config/duration.ts";
+import { explainOutcome } from "../../shared/domain/outcomes.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
-import {
-  type Channel,
-  type EventDocument,
-  type ImageDocument,
-  type Ledger,
-  rolloutId,
-  type Verdict,
-} from "../../shared/ledger/ledger.ts";
+import type { Channel, ImageDocument } from "../../shared/ledger/image-document.ts";
+import { type EventDocument, type Ledger, rolloutId, type Verdict } from "../../shared/ledger/ledger.ts";
 import type { Answer, Call, CliContext } from "./command.ts";
 import { isOpen, type RolloutView, readRollout } from "./history.ts";
 import { oneLine } from "./render/table.ts";
 import { took } from "./render/time.ts";
-import { explainOutcome, explainVerdict } from "./render/words.ts";
+import { explainVerdict } from "./render/words.ts";
 
 /** The answer to a command that has published. */
 export type Published = Answer & { readonly kind: "done"; readonly json: Readonly<Record<string, unknown>> };

@@ -1,10 +1,28 @@
-import { type Path, valueAt } from "./path.ts";
+import { parseRepository } from "../domain/reference.ts";
+import { matcher, RepositoryGlob } from "../domain/repository-glob.ts";
+import { listAt, type Path, valueAt } from "./path.ts";
 import type { Problem } from "./problems.ts";
 
 /** What no single key of `images` shows. Looks at the file as it was read. */
 export function imageProblems(raw: unknown): readonly Problem[] {
   const targets = textsAt(raw, ["targets"], "name");
-  return listAt(raw, ["images"]).flatMap((_, index) => problemsOf(raw, ["images", index], targets));
+  return listAt(raw, ["images"]).flatMap((_, index) => [
+    ...notFollowed(raw, ["images", index]),
+    ...problemsOf(raw, ["images", index], targets),
+  ]);
+}
+
+/** An entry for one repository that is never deployed. Of a pattern nobody can tell what it is to match. */
+function notFollowed(raw: unknown, image: Path): readonly Problem[] {
+  const name = valueAt(raw, [...image, "image"]);
+  const follow = listAt(raw, ["follow"]).flatMap((glob) => {
+    const parsed = RepositoryGlob.safeParse(glob);
+    return parsed.success ? [parsed.data] : [];
+  });
+  if (typeof name !== "string" || name.includes("*") || follow.length === 0) return [];
+  const parsed = parseRepository(name);
+  if (parsed.kind === "invalid" || matcher(follow)(parsed.repository)) return [];
+  return [{ path: [...image, "image"], text: "is matched by nothing in `follow`, so it is never deployed" }];
 }
 
 function problemsOf(raw: unknown, image: Path, targets: readonly string[]): readonly Problem[] {
@@ -42,11 +60,6 @@ function problemsOf(raw: unknown, image: Path, targets: readonly string[]): read
     }
   }
   return problems;
-}
-
-function listAt(raw: unknown, path: Path): readonly unknown[] {
-  const value = valueAt(raw, path);
-  return Array.isArray(value) ? value : [];
 }
 
 /** A text of each item of a list; empty where an item has none. */

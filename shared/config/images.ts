@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { described } from "../described.ts";
 import { PolicyText } from "../domain/policy.ts";
 import { isTag } from "../domain/reference.ts";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
@@ -51,15 +52,12 @@ const Channel = z
     ),
   })
   .check((context) => {
-    const { soak, after } = context.value;
-    if (soak !== undefined && after === undefined) {
-      context.issues.push({
-        code: "custom",
-        message: "needs `after`: the channel that the digest has to run on",
-        path: ["soak"],
-        input: context.value,
-      });
-    }
+    const { soak, after, by } = context.value;
+    if (soak === undefined) return;
+    const problem = (message: string) =>
+      context.issues.push({ code: "custom", message, path: ["soak"], input: context.value });
+    if (after === undefined) problem("needs `after`: the channel that the digest has to run on");
+    if (by === "hand") problem("has no effect beside `by: hand`; leave one of the two away");
   });
 
 /** One entry of `images`: what holds for images with an order or rules of their own. The first that matches counts. */
@@ -94,8 +92,4 @@ function isRepositoryUrl(text: string): boolean {
 
 function isBranch(text: string): boolean {
   return /^(?!refs\/|[-/.])(?!.*(?:\.\.|\/\/|@\{|\.lock$|[/.]$))[^\s~^:?*[\\\p{Cc}]{1,200}$/u.test(text);
-}
-
-function described<S extends z.ZodMiniType>(schema: S, description: string): S {
-  return schema.check(z.describe(description)) as S;
 }

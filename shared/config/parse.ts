@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { normaliseHost } from "../domain/reference.ts";
 import { ConfigError } from "../errors.ts";
+import { normaliseGitHost } from "../history/config.ts";
 import { parseDuration } from "./duration.ts";
 import { imageProblems } from "./image-problems.ts";
-import { type Path, valueAt } from "./path.ts";
+import { listAt, type Path, valueAt } from "./path.ts";
 import { type Problem, printPath, problemsOf } from "./problems.ts";
 import { Config, configJsonSchema } from "./schema.ts";
 import { templateProblem } from "./template.ts";
@@ -56,7 +57,8 @@ function crossProblems(raw: unknown): readonly Problem[] {
     ...targetNames(raw),
     ...repeated(raw, "targets", "name", (name) => name),
     ...repeated(raw, "registries", "host", normaliseHost),
-    ...repeated(raw, "git", "host", (host) => host.toLowerCase()),
+    ...repeated(raw, "git", "host", normaliseGitHost),
+    ...repeated(raw, "images", "image", (image) => image),
     ...verifyTimes(raw),
     ...imageProblems(raw),
     ...templates(raw),
@@ -64,7 +66,7 @@ function crossProblems(raw: unknown): readonly Problem[] {
 }
 
 function targetNames(raw: unknown): readonly Problem[] {
-  return items(raw, "targets").flatMap((item, index) => {
+  return listAt(raw, ["targets"]).flatMap((item, index) => {
     const name = valueAt(item, ["name"]);
     if (typeof name !== "string" || targetName.test(name)) return [];
     const text = name.includes("/")
@@ -81,7 +83,7 @@ function repeated(
   same: (text: string) => string,
 ): readonly Problem[] {
   const first = new Map<string, number>();
-  return items(raw, list).flatMap((item, index) => {
+  return listAt(raw, [list]).flatMap((item, index) => {
     const text = valueAt(item, [key]);
     if (typeof text !== "string") return [];
     const earlier = first.get(same(text));
@@ -119,11 +121,6 @@ function templates(raw: unknown): readonly Problem[] {
     const problem = templateProblem(text);
     return problem === undefined ? [] : [{ path, text: problem }];
   });
-}
-
-function items(raw: unknown, list: string): readonly unknown[] {
-  const value = valueAt(raw, [list]);
-  return Array.isArray(value) ? value : [];
 }
 
 function canonical(value: unknown): string {

@@ -5,11 +5,7 @@ import type { Path } from "./path.ts";
  * Keys and values that belong to the configuration's design and do not act yet. The schema is asked first: one
  * that it accepts acts, whatever stands here.
  */
-const plannedKeys: ReadonlySet<string> = new Set([
-  "registries[].auth",
-  "registries[].nodes",
-  "registries[].ca",
-]);
+const plannedKeys: ReadonlySet<string> = new Set(["registries[].auth"]);
 
 const plannedValues: Readonly<Record<string, readonly string[]>> = {
   "webhooks[].source": sourceNames,

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { described } from "../described.ts";
 import { PolicyText } from "../domain/policy.ts";
 import { RepositoryGlob } from "../domain/repository-glob.ts";
 import { GitHostConfig } from "../history/config.ts";
@@ -149,8 +150,4 @@ function isTimezone(name: string): boolean {
 
 function filled() {
   return z.string().check(z.minLength(1, "is empty"));
-}
-
-function described<S extends z.ZodMiniType>(schema: S, description: string): S {
-  return schema.check(z.describe(description)) as S;
 }

@@ -1,9 +1,15 @@
 import type { Digest } from "../domain/reference.ts";
-import type { Built, Channel, Head, ImageDocument, Intent } from "../ledger/image-document.ts";
+import type { Asked, Built, Channel, ImageDocument, Intent } from "../ledger/image-document.ts";
+import { troublePausesMs } from "./patience.ts";
 import type { ChannelRule, ImageRule } from "./rules.ts";
 
 /** A channel of which nothing is known yet. */
-export const newChannel: Channel = { generation: 0, head: 0, planned: 0, unsettled: [] };
+const newChannel: Channel = { generation: 0, head: 0, planned: 0, unsettled: [] };
+
+/** A channel as the image has it; one that it does not have yet is new. */
+export function channelOf(image: ImageDocument, tag: string): Channel {
+  return image.channels[tag] ?? newChannel;
+}
 
 /** What is to be brought to a channel, and under which head. */
 export interface Bringing {
@@ -26,9 +32,10 @@ export function nextStep(
   nowMs: number,
   isFree: (lease: Intent["lease"]) => boolean,
 ): ChannelStep {
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const { intent } = channel;
   if (intent !== undefined && !isFree(intent.lease)) return { kind: "busy" };
+  if ((channel.trouble?.untilMs ?? 0) > nowMs) return { kind: "rest" };
   const wanted = wantedOn(image, rule);
   if (wanted !== undefined) return { kind: "promote", bring: wanted };
   if (intent !== undefined) return { kind: "promote", bring: { to: intent.to, head: intent.head } };
@@ -38,9 +45,12 @@ export function nextStep(
 
 /** What a channel is to have and does not: the head, or what a person or the channel before it asked for. */
 export function wantedOn(image: ImageDocument, rule: ChannelRule): Bringing | undefined {
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const { asked } = channel;
-  if (asked !== undefined) return { to: asked, head: image.head?.generation ?? 0 };
+  if (asked !== undefined) {
+    const { head = image.head?.generation ?? 0, ...to } = asked;
+    return { to, head };
+  }
   if (channel.conflict !== undefined || rule.byHand || rule.after !== undefined) return undefined;
   const { head } = image;
   return head === undefined || head.generation <= channel.head
@@ -60,10 +70,13 @@ export function judgeFound(
   return isFirst || isOurs ? "write" : "conflict";
 }
 
-/** The channel with a new intent on record. That of somebody who died is not forgotten: its write may still arrive. */
+/**
+ * The channel with a new intent on record. That of somebody who died is not forgotten: its write may still arrive, even
+ * after one of the same digest, when the channel has moved on from it.
+ */
 export function withIntent(channel: Channel, bring: Bringing, lease: Intent["lease"]): Channel {
   const { intent: dead, promoted, conflict, ...rest } = channel;
-  const late = dead === undefined || dead.to.digest === bring.to.digest ? [] : [dead.to.digest];
+  const late = dead === undefined ? [] : [dead.to.digest];
   const from = conflict === undefined ? promoted?.digest : conflict.found;
   return {
     ...rest,
@@ -74,10 +87,20 @@ export function withIntent(channel: Channel, bring: Bringing, lease: Intent["lea
   };
 }
 
-/** The channel after its tag was seen, or written, where the intent wanted it. */
-export function withResult(channel: Channel, intent: Intent, nowMs: number, checkMs: number): Channel {
+/**
+ * The channel after its tag was seen, or written, where the intent wanted it.
+ * @param found what the tag pointed to before; a late write of ours that was overwritten is expected no more
+ */
+export function withResult(
+  channel: Channel,
+  intent: Intent,
+  found: Digest | undefined,
+  nowMs: number,
+  checkMs: number,
+): Channel {
   const { intent: _intent, conflict: _conflict, trouble: _trouble, asked, soak: _soak, ...rest } = channel;
   const isNew = channel.promoted?.digest !== intent.to.digest;
+  const isLate = found !== intent.from && found !== intent.to.digest;
   return {
     ...rest,
     ...(asked === undefined || asked.digest === intent.to.digest ? {} : { asked }),
@@ -85,18 +108,17 @@ export function withResult(channel: Channel, intent: Intent, nowMs: number, chec
     promotedMs: nowMs,
     generation: channel.generation + (isNew ? 1 : 0),
     head: Math.max(channel.head, intent.head),
+    unsettled: isLate ? channel.unsettled.filter((digest) => digest !== found) : channel.unsettled,
     checkMs,
   };
 }
 
 /** The channel that somebody else moved: left as it is until a person decides. */
 export function withConflict(channel: Channel, found: Digest | undefined, nowMs: number): Channel {
-  const { intent: _intent, checkMs: _checkMs, asked: _asked, ...rest } = channel;
+  const { intent: _intent, checkMs: _checkMs, asked: _asked, trouble: _trouble, ...rest } = channel;
   return { ...rest, conflict: { ...(found === undefined ? {} : { found }), sinceMs: nowMs } };
 }
 
-/** What cannot be done now is tried again after these, ms; the last one repeats. */
-const troublePausesMs = [10_000, 60_000, 300_000, 900_000] as const;
 /** When the sweep takes up what nobody has carried on, ms. */
 const carriedOnMs = 30_000;
 /** How often a channel is looked at that has to prove a digest for the next one, ms. */
@@ -113,35 +135,65 @@ export function imageDueMs(
   graceMs: number,
 ): number | undefined {
   const times: number[] = image.frozenMs === undefined ? [] : [image.frozenMs];
-  if ((image.head?.generation ?? 0) > image.planned) times.push(nowMs + carriedOnMs);
+  const planMs = delayOf(image)?.untilMs ?? nowMs + carriedOnMs;
+  if ((image.head?.generation ?? 0) > image.planned) times.push(planMs);
   for (const each of rule.channels) {
-    const channel = image.channels[each.tag] ?? newChannel;
+    const channel = channelOf(image, each.tag);
     const { intent, trouble, checkMs } = channel;
-    const pauseMs =
-      trouble === undefined
-        ? carriedOnMs
-        : (troublePausesMs[trouble.times - 1] ?? troublePausesMs[troublePausesMs.length - 1] ?? carriedOnMs);
-    if (intent !== undefined)
-      times.push(Math.max(intent.lease.untilMs + graceMs, trouble === undefined ? 0 : nowMs + pauseMs));
-    else if (wantedOn(image, each) !== undefined) times.push(nowMs + pauseMs);
-    if (channel.generation > channel.planned) times.push(nowMs + carriedOnMs);
+    const againMs =
+      trouble === undefined ? undefined : Math.max(nowMs + pauseOf(trouble.times), trouble.untilMs ?? 0);
+    if (intent !== undefined) times.push(Math.max(intent.lease.untilMs + graceMs, againMs ?? 0));
+    else if (wantedOn(image, each) !== undefined) times.push(againMs ?? nowMs + carriedOnMs);
+    if (channel.generation > channel.planned) times.push(planMs);
     if (checkMs !== undefined && channel.conflict === undefined) times.push(checkMs);
     const proof = proofDueMs(image, each, nowMs);
-    if (proof !== undefined) times.push(proof);
+    if (proof !== undefined) times.push(Math.max(proof, againMs ?? 0));
   }
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-/** What the channel before another one has proven, or has still to prove. */
-export function proving(image: ImageDocument, rule: ChannelRule): Built | undefined {
+/** The image after another pass in which not all workloads could be planned for. */
+export function withDelay(image: ImageDocument, nowMs: number, retryAfterMs: number): ImageDocument {
+  const times = (delayOf(image)?.times ?? 0) + 1;
+  const untilMs = nowMs + Math.max(pauseOf(times), retryAfterMs);
+  return { ...image, delay: { under: generationsOf(image), times, untilMs } };
+}
+
+/** Whether workloads could not be planned for lately, so that nobody is asked again yet. */
+export function isDelayed(image: ImageDocument, nowMs: number): boolean {
+  return (delayOf(image)?.untilMs ?? 0) > nowMs;
+}
+
+/** What newer heads and promotions ask for is not kept waiting by what older ones had met. */
+function delayOf(image: ImageDocument): ImageDocument["delay"] {
+  return image.delay?.under === generationsOf(image) ? image.delay : undefined;
+}
+
+function generationsOf({ head, channels }: ImageDocument): number {
+  return Object.values(channels).reduce((sum, channel) => sum + channel.generation, head?.generation ?? 0);
+}
+
+/** The pause after trouble has come so often in a row, ms. */
+function pauseOf(times: number): number {
+  return troublePausesMs[Math.min(times, troublePausesMs.length) - 1] ?? carriedOnMs;
+}
+
+/**
+ * What the channel before another one has proven, or has still to prove: only what came to it later than what the other
+ * one has, or than what a person put there.
+ */
+export function proving(image: ImageDocument, rule: ChannelRule): Asked | undefined {
   if (rule.after === undefined || rule.byHand) return undefined;
-  const channel = image.channels[rule.tag] ?? newChannel;
+  const channel = channelOf(image, rule.tag);
   const before = image.channels[rule.after];
   const candidate = before?.promoted;
-  if (candidate === undefined || channel.conflict !== undefined || channel.asked !== undefined)
-    return undefined;
-  if (before?.conflict !== undefined || before?.intent !== undefined) return undefined;
-  return candidate.digest === channel.promoted?.digest ? undefined : candidate;
+  if (before === undefined || candidate === undefined) return undefined;
+  if (channel.conflict !== undefined || channel.asked !== undefined) return undefined;
+  if (before.conflict !== undefined || before.intent !== undefined) return undefined;
+  const isNews =
+    channel.promoted === undefined ||
+    (before.head > channel.head && candidate.digest !== channel.promoted.digest);
+  return isNews ? { ...candidate, head: before.head } : undefined;
 }
 
 function proofDueMs(image: ImageDocument, rule: ChannelRule, nowMs: number): number | undefined {
@@ -153,6 +205,13 @@ function proofDueMs(image: ImageDocument, rule: ChannelRule, nowMs: number): num
   return soak.sinceMs === undefined ? nowMs + proofMs : Math.max(nowMs, soak.sinceMs + rule.soakMs);
 }
 
-function builtOf({ commit, tag, digest, event }: Head): Built {
-  return { commit, tag, digest, event };
+/** The build in something that says more of it. */
+export function builtOf({ commit, tag, digest, event, heardMs }: Built): Built {
+  return {
+    ...(commit === undefined ? {} : { commit }),
+    tag,
+    digest,
+    event,
+    ...(heardMs === undefined ? {} : { heardMs }),
+  };
 }

@@ -5,7 +5,7 @@ import { type Digest, hostOf, type Repository } from "../domain/reference.ts";
 import type { Line, Wanted, WantedContainer } from "../domain/rollout.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import type { Pin } from "../ledger/ledger.ts";
-import { compareTags, decideTag } from "./policies/index.ts";
+import { choosesByTag, compareTags, decideTag, matches } from "./policies/index.ts";
 import type { ImageRule } from "./rules.ts";
 
 /** What was just observed of an image: what every container that follows it is to run. */
@@ -155,15 +155,15 @@ function follow(seen: Observed, workload: Workload, container: Container, rules:
   if (reference === undefined || reference.repository !== seen.repository) return { kind: "unrelated" };
   const running = reference.tag;
   if (running === undefined) return { kind: "skip", reason: "digest-pinned" };
-  const own = workload.settings[`policy.${container.name}`] ?? workload.settings.policy;
-  const parsed = own === undefined ? undefined : parsePolicy(own);
-  if (parsed?.kind === "invalid") {
-    return { kind: "skip", reason: "unsupported-policy", detail: `landfall.policy: ${parsed.reason}` };
+  const label = [`policy.${container.name}`, "policy"].find((each) => Object.hasOwn(workload.settings, each));
+  const own = label === undefined ? undefined : parsePolicy(workload.settings[label] ?? "");
+  if (own?.kind === "invalid") {
+    return { kind: "skip", reason: "unsupported-policy", detail: `landfall.${label} ${own.reason}` };
   }
-  const policy = parsed?.policy ?? rules.rule.policy;
+  const policy = own?.policy ?? rules.rule.policy;
+  if (policy.kind === "none") return { kind: "skip", reason: "policy-none" };
   const going = goesBy(seen, running, policy, rules.rule);
   if (going.kind === "skip") return going;
-  if (policy.kind === "none") return { kind: "skip", reason: "policy-none" };
   if (isOn(workload.settings.pause)) return { kind: "skip", reason: "paused" };
   if (workload.managedBy !== undefined && own === undefined) {
     return { kind: "skip", reason: "managed-elsewhere", detail: workload.managedBy };
@@ -180,7 +180,12 @@ type Going =
   | { readonly kind: "skip"; readonly reason: SkipReason; readonly detail?: string };
 
 /** Whether what was observed is what a container goes by, judged by the tag that it runs. A channel's tag says it by itself. */
-function goesBy(seen: Observed, running: string, policy: Policy, { channels }: ImageRule): Going {
+function goesBy(
+  seen: Observed,
+  running: string,
+  policy: Exclude<Policy, { kind: "none" }>,
+  { channels, git }: ImageRule,
+): Going {
   const isOnChannel = channels.some(({ tag }) => tag === running);
   const other = (what: string): Going => ({
     kind: "skip",
@@ -193,16 +198,17 @@ function goesBy(seen: Observed, running: string, policy: Policy, { channels }: I
       : other(running);
   }
   switch (policy.kind) {
-    case "none":
-    case "tag":
-      return seen.line === "tag" && running === seen.tag ? { kind: "goes", line: "tag" } : other(running);
     case "commit":
+      if (git === undefined)
+        return other("the newest commit, and its image has no `git` in the configuration");
       return seen.line === "head" ? { kind: "goes", line: "head" } : other("the newest commit");
+    case "tag":
     case "semver":
     case "pattern": {
-      if (seen.line !== "tag") return other("the highest tag");
+      const line = choosesByTag(policy) ? "version" : "tag";
+      if (seen.line !== "tag") return other(line === "tag" ? running : "the highest tag");
       const decision = decideTag(policy, { running, candidate: seen.tag });
-      return decision.kind === "skip" ? decision : { kind: "goes", line: "version" };
+      return decision.kind === "skip" ? decision : { kind: "goes", line };
     }
     case "channel":
       // Nobody can ask for it: who runs a channel's tag is on the channel.
@@ -225,13 +231,11 @@ function standingReason(
     const why = pin.reason === undefined ? "" : `: ${pin.reason}`;
     return { kind: "skip", reason: "pinned-by-person", detail: `by ${pin.by}${why}` };
   }
-  const newer = following.find((each) => isBehind(seen, each, known.wanted[each.container.name]));
-  if (newer === undefined) return undefined;
-  return {
-    kind: "skip",
-    reason: "superseded",
-    detail: `${hostOf(seen.repository)} named a newer digest since`,
-  };
+  for (const each of following) {
+    const wanted = wantedSince(seen, each, known);
+    if (wanted !== undefined) return { kind: "skip", reason: "superseded", detail: newerBy(seen, wanted) };
+  }
+  return undefined;
 }
 
 /** Whether an observation is newer than all that was known when a person pinned the workload, and was heard after that. */
@@ -254,16 +258,41 @@ function isAhead(
   return line === "version" && policy !== undefined && (compareTags(policy, seen.tag, over.tag) ?? 0) > 0;
 }
 
-/** Whether what a container is to run comes from a later observation than this one, as far as the two can be compared. */
-function isBehind(
+/** What a container is to run, if that comes from a later observation than this one, as far as the two can be compared. */
+function wantedSince(
   seen: Observed,
-  { line, policy }: Followed & { kind: "follows" },
-  wanted: WantedContainer | undefined,
-): boolean {
+  { container, line, policy }: Followed & { kind: "follows" },
+  known: Known,
+): WantedContainer | undefined {
+  const wanted = known.wanted[container.name];
   if (wanted === undefined || wanted.repository !== seen.repository || (wanted.line ?? "tag") !== line)
-    return false;
-  if (line === "head" || wanted.tag === seen.tag) return wanted.generation > seen.generation;
-  return line === "version" && policy !== undefined && (compareTags(policy, wanted.tag, seen.tag) ?? 0) > 0;
+    return undefined;
+  if (line === "head" || wanted.tag === seen.tag) {
+    return wanted.generation > seen.generation ? wanted : undefined;
+  }
+  if (line !== "version" || policy === undefined || !matches(policy, wanted.tag)) return undefined;
+  // Whoever set an older tag by hand means that one to be the measure.
+  const wasLeft =
+    known.open === undefined &&
+    known.deployed?.[container.name] === wanted.digest &&
+    container.reference?.digest !== wanted.digest;
+  return !wasLeft && (compareTags(policy, wanted.tag, seen.tag) ?? 0) > 0 ? wanted : undefined;
+}
+
+function newerBy(seen: Observed, { tag, line = "tag" }: WantedContainer): string {
+  switch (line) {
+    case "tag":
+    case "channel":
+      return `${hostOf(seen.repository)} named a newer digest since`;
+    case "head":
+      return "a newer commit was accepted since";
+    case "version":
+      return tag === seen.tag
+        ? `${hostOf(seen.repository)} named a newer digest since`
+        : `it is to run ${tag}, which is higher`;
+    default:
+      return line satisfies never;
+  }
 }
 
 function observed(rules: Rules, decision: PushDecision & { kind: "roll-out" }): PushDecision {

@@ -1,4 +1,4 @@
-import type { Blame, Wanted } from "../domain/rollout.ts";
+import { type Blame, shows, type Wanted } from "../domain/rollout.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look, TaskLook } from "../targets/target.ts";
 
@@ -67,8 +67,9 @@ export function decideVerify(
     return { kind: "superseded", reason: `fenced: rollout ${look.workload.fence} was written since` };
   }
   const tasks = look.tasks.filter((task) => isCurrent(task, facts.to));
+  const sinceMs = facts.applyingMs - clockToleranceMs;
   const failures = tasks
-    .filter((task) => task.state === "failed" && task.createdMs >= facts.applyingMs - clockToleranceMs)
+    .filter((task) => task.state === "failed" && task.createdMs >= sinceMs)
     .sort((one, other) => one.createdMs - other.createdMs);
   const failed = (sentence: string, restored = false): VerifyDecision => {
     const last = failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
@@ -90,7 +91,7 @@ export function decideVerify(
     const said = look.message === undefined ? {} : { said: look.message };
     return { kind: "wait", memory: { ...memory, ...said }, note: "the target is rolling back by itself" };
   }
-  if (!shows(look, facts.to)) return { kind: "superseded", reason: "changed by someone else" };
+  if (!shows(look.workload, facts.to)) return { kind: "superseded", reason: "changed by someone else" };
   if (look.update === "paused") return failed(look.message ?? "the target paused the update");
   if (look.wantedTasks === 0)
     return { kind: "succeeded", reason: `unproven: ${look.unproven ?? "no tasks"}` };
@@ -99,7 +100,7 @@ export function decideVerify(
   const others = look.tasks.filter((task) => task.desired && !isCurrent(task, facts.to));
   const converged = slots(running) >= look.wantedTasks && others.length === 0;
   const next = remember(memory, running, converged, nowMs);
-  const crashes = crashesOf(tasks, facts.applyingMs - clockToleranceMs);
+  const crashes = crashesOf(tasks.filter((task) => task.createdMs >= sinceMs));
   if (Math.max(next.replaced, crashes) >= maxReplaced) {
     return failed(`its tasks do not stay up: ${Math.max(next.replaced, crashes)} were lost`);
   }
@@ -139,27 +140,22 @@ function remember(
     const { sinceMs: _, ...rest } = memory;
     return { ...rest, tasks: [], replaced };
   }
-  const same = lost === 0 && memory.sinceMs !== undefined && ids.length === memory.tasks.length;
+  // A time that is yet to come was taken from a clock that has been set since.
+  const began = memory.sinceMs !== undefined && memory.sinceMs <= nowMs;
+  const same = began && lost === 0 && ids.length === memory.tasks.length;
   return same ? memory : { ...memory, tasks: ids, sinceMs: nowMs, replaced };
 }
 
-/** Tasks that failed by themselves, and those that were started again in their place: each time is one. */
-function crashesOf(tasks: readonly TaskLook[], sinceMs: number): number {
-  const ours = tasks.filter((task) => task.createdMs >= sinceMs && task.environment !== true);
+/** How often tasks failed by themselves, starts anew in their place included: each time is one. */
+export function crashesOf(tasks: readonly TaskLook[]): number {
+  const ours = tasks.filter((task) => task.environment !== true);
   const restarts = ours.reduce((sum, task) => sum + task.restarts, 0);
   return restarts + ours.filter((task) => task.state === "failed").length;
 }
 
-function slots(tasks: readonly TaskLook[]): number {
+/** How many places are taken by tasks. */
+export function slots(tasks: readonly TaskLook[]): number {
   return new Set(tasks.map((task) => task.slot)).size;
-}
-
-function shows(look: Look, to: Wanted): boolean {
-  return Object.entries(to).every(
-    ([name, wanted]) =>
-      look.workload.containers.find((container) => container.name === name)?.reference?.digest ===
-      wanted.digest,
-  );
 }
 
 function isCurrent(task: TaskLook, to: Wanted): boolean {

@@ -1,5 +1,5 @@
 import type { Digest, Reference, Repository } from "./reference.ts";
-import type { WorkloadId } from "./workload.ts";
+import type { Workload, WorkloadId } from "./workload.ts";
 
 /** Why a workload is brought to other digests. */
 export interface Cause {
@@ -83,12 +83,22 @@ export function wantedReference(
   return { repository: wanted.repository, tag: wanted.tag, digest: wanted.digest };
 }
 
-/** A rollout's digests under the newest generations that they were observed with. */
+/** Whether a workload names the digests that are wanted. */
+export function shows(workload: Workload, to: Wanted): boolean {
+  return Object.entries(to).every(
+    ([name, { digest }]) =>
+      workload.containers.find((container) => container.name === name)?.reference?.digest === digest,
+  );
+}
+
+/** A rollout's digests under the newest generations that they were observed with: of the same tag, or of the head. */
 export function raised(to: Wanted, by: Wanted): Wanted {
   return Object.fromEntries(
     Object.entries(to).map(([name, wanted]) => {
-      const generation = Math.max(wanted.generation, by[name]?.generation ?? 0);
-      return [name, { ...wanted, generation }];
+      const seen = by[name];
+      const isSame = seen !== undefined && (seen.line === "head" || seen.tag === wanted.tag);
+      if (!isSame || seen.line !== wanted.line) return [name, wanted];
+      return [name, { ...wanted, generation: Math.max(wanted.generation, seen.generation) }];
     }),
   );
 }

@@ -1,7 +1,7 @@
 import { stillFollows } from "../decide/push.ts";
 import { noMemory } from "../decide/verify.ts";
 import type { Repository } from "../domain/reference.ts";
-import { type Wanted, wantedReference } from "../domain/rollout.ts";
+import { wantedReference } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { OpenRollout } from "../ledger/ledger.ts";
@@ -11,6 +11,7 @@ import { type End, finish } from "./finish.ts";
 import { holds } from "./lease.ts";
 import { registryReason } from "./observe.ts";
 import type { Ticket } from "./plan-writes.ts";
+import { arrived, type Resolved, resolve } from "./resolved.ts";
 import { wayBack } from "./roll-back.ts";
 import { rebase, save } from "./save.ts";
 import { giveWay, retreat, waitForUnknown } from "./step-back.ts";
@@ -50,10 +51,11 @@ export async function apply(
     ticket = way.ticket;
     const { open } = ticket;
     const mustMark = open.disputed === true && target.capabilities.fences && fresh.fence < open.seq;
-    if (isAt(fresh, open.to) && !mustMark) {
+    const there = mustMark ? undefined : await arrived(deps, at, open, fresh);
+    if (there !== undefined) {
       const paused = open.again === true ? await isPaused(deps, at, ticket) : { kind: "going" as const };
       if (paused.kind === "unavailable") return retreat(deps, ticket, paused.message, paused.retryAfterMs);
-      if (paused.kind === "going") return accept(deps, ticket, at, fresh);
+      if (paused.kind === "going") return accept(deps, ticket, at, there);
     }
     const corrected = await correct(deps, ticket, fresh);
     if (corrected === undefined) return undefined;
@@ -199,24 +201,22 @@ async function correct(deps: FlowDeps, ticket: Ticket, fresh: Workload): Promise
 
 /** The target took our write. One that resolves the tag by itself is asked what it resolved. */
 async function settle(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ticket | undefined> {
-  if (at.target.capabilities.pins) return accept(deps, ticket, at, undefined);
+  if (at.target.capabilities.pins) return accept(deps, ticket, at, { kind: "at", to: ticket.open.to });
   const read = await getFresh(deps, at, ticket);
   if (read.kind === "unavailable") return waitForUnknown(deps, ticket, read.message);
   if (read.workload === undefined) {
     return finish(deps, ticket, { state: "superseded", reason: "the workload is gone" });
   }
-  return accept(deps, ticket, at, read.workload);
+  return accept(deps, ticket, at, await resolve(deps, ticket.open, read.workload));
 }
 
 async function accept(
   deps: FlowDeps,
   ticket: Ticket,
   at: FlowTarget,
-  shown: Workload | undefined,
+  resolved: Resolved,
 ): Promise<Ticket | undefined> {
   const { open } = ticket;
-  const resolved =
-    shown === undefined ? { kind: "at" as const, to: open.to } : await resolve(deps, open, shown);
   switch (resolved.kind) {
     case "at":
       break;
@@ -229,6 +229,8 @@ async function accept(
     case "unpinned":
       // Each try restarts every task, and the registry would have to answer in another way.
       return finish(deps, ticket, { state: "failed", reason: unpinned, blame: "environment" });
+    case "other-tag":
+      return finish(deps, ticket, { state: "failed", reason: resolved.message, blame: "environment" });
     case "changed":
       return finish(deps, ticket, { state: "superseded", reason: "changed by someone else" });
     default:
@@ -251,43 +253,6 @@ async function accept(
   });
 }
 
-type Resolved =
-  | { readonly kind: "at"; readonly to: Wanted }
-  | { readonly kind: "lagging"; readonly message: string }
-  | { readonly kind: "unpinned" }
-  | { readonly kind: "changed" };
-
-/** What the target resolved is judged by the registry: the tag's newest digest is as good as the one that was planned. */
-async function resolve(deps: FlowDeps, open: OpenRollout, shown: Workload): Promise<Resolved> {
-  const to: Record<string, Wanted[string]> = {};
-  for (const [name, wanted] of Object.entries(open.to)) {
-    const container = shown.containers.find((each) => each.name === name);
-    const { repository, tag, digest } = container?.reference ?? {};
-    if (digest === wanted.digest) {
-      to[name] = wanted;
-      continue;
-    }
-    if (repository !== wanted.repository || tag !== wanted.tag) return { kind: "changed" };
-    if (digest === undefined) return { kind: "unpinned" };
-    const head = await deps.recorder
-      .step("registry.head", () => deps.registry.head(wanted.repository, wanted.tag))
-      .catch(() => undefined);
-    if (head?.digest !== digest) {
-      const was = container?.image === open.from[name] ? "the digest from before the push" : digest;
-      return { kind: "lagging", message: `the target resolved the tag to ${was}, not to the registry's` };
-    }
-    to[name] = { ...wanted, digest };
-  }
-  return { kind: "at", to };
-}
-
 async function fenced(deps: FlowDeps, ticket: Ticket, why: string): Promise<Ticket | undefined> {
   return finish(deps, ticket, { state: "superseded", reason: `fenced: ${why}` });
-}
-
-function isAt(workload: Workload, to: Wanted): boolean {
-  return Object.entries(to).every(
-    ([name, wanted]) =>
-      workload.containers.find((container) => container.name === name)?.reference?.digest === wanted.digest,
-  );
 }

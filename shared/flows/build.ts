@@ -1,8 +1,9 @@
 import { type BuildDecision, decideBuild } from "../decide/order.ts";
+import { giveUpMs, lagPausesMs, namedLagPausesMs, troublePausesMs } from "../decide/patience.ts";
 import type { ImageBuild } from "../domain/build.ts";
 import { type Commit, isCommit } from "../domain/commit.ts";
 import type { Digest } from "../domain/reference.ts";
-import { HistoryDeniedError, HistoryUnavailableError, messageOf, retryAfterOf } from "../errors.ts";
+import { LedgerUnavailableError, messageOf, retryAfterOf } from "../errors.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
 import type { EventDocument, Stored } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
@@ -10,7 +11,7 @@ import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, eventKeptMs } from "./event.ts";
 import { loadImage, saveImage } from "./image.ts";
 import { buildNotice } from "./image-notices.ts";
-import { registryReason } from "./observe.ts";
+import { silenceOf } from "./plan-target.ts";
 import { record } from "./record.ts";
 
 /** CI built an image, or a registry reports a tag that is a commit. */
@@ -21,22 +22,27 @@ export interface BuildHeard {
 }
 
 const maxBuilds = 100;
-/** A registry or git host that may only be behind is asked again after these, ms. */
+/** A registry or git host that may only be behind is asked again after these, ms; then it is taken at its word. */
 const lagLooksMs = [10_000, 60_000, 300_000, 300_000] as const;
-/** Something could not be asked: again after these, ms; the last one repeats until `giveUpMs`. */
-const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
-const giveUpMs = 24 * 3_600_000;
 const maxRaces = 20;
+/** Who has lost a race lets others through, for longer each time, ms. */
+const racePauseMs = 50;
 
 /** What one look at a build came to. */
 interface Pass {
   readonly outcome: string;
   readonly detail?: string;
   readonly digest?: Digest;
-  /** How long to wait before the next look, ms; absent: the event is done. */
-  readonly pauseMs?: number;
+  /** Before the next look; absent: the event is done. */
+  readonly wait?: Wait;
   /** The image with the build in it, on top of the one that was read. */
   readonly image?: { readonly before: Stored<"images">; readonly value: ImageDocument };
+}
+
+interface Wait {
+  readonly pauseMs: number;
+  /** How often in a row for the same reason, this time included. */
+  readonly tries: number;
 }
 
 /**
@@ -52,9 +58,9 @@ export async function handleBuild(
   stored?: Stored<"events">,
 ): Promise<void> {
   let rev = stored?.rev ?? 0;
-  for (let looks = stored?.value.looks ?? 0; ; looks++) {
-    const written = await look(deps, heard, looks, rev);
-    if (written === undefined) return;
+  let last = stored?.value;
+  for (let looks = last?.looks ?? 0; ; looks++) {
+    const written = await look(deps, heard, { looks, last }, rev);
     if (written.value.dueMs === undefined) break;
     const waitMs = written.value.dueMs - (await deps.ledger.clock());
     if (waitMs >= leftMs(budget, deps.clock)) return;
@@ -63,21 +69,28 @@ export async function handleBuild(
     const claimed = await claimEvent(deps, heard.event, written.value, written.rev);
     if (claimed === undefined) return;
     rev = claimed;
+    last = written.value;
   }
   await advanceImage(deps, heard.build.image, budget);
+}
+
+/** What earlier looks came to. */
+interface Before {
+  readonly looks: number;
+  readonly last: EventDocument | undefined;
 }
 
 /** Looks, and puts on record what came of it, image and event together; an answer that lost a race is thrown away. */
 async function look(
   deps: FlowDeps,
   heard: BuildHeard,
-  looks: number,
+  before: Before,
   firstRev: number,
-): Promise<Stored<"events"> | undefined> {
+): Promise<Stored<"events">> {
   let rev = firstRev;
   for (let race = 0; race < maxRaces; race++) {
-    const pass = await decide(deps, heard, looks);
-    const value = await eventOf(deps, heard, pass, looks);
+    const pass = await decide(deps, heard, before.last);
+    const value = await eventOf(deps, heard, pass, before.looks);
     const write = { collection: "events", id: heard.event, expect: rev, value } as const;
     const told = buildNotice(deps, heard, pass, alarming);
     const written =
@@ -93,11 +106,17 @@ async function look(
     // Another delivery of the same message: the image is carried on by whoever of us comes last.
     if (now?.value.state === "done") return now;
     rev = now?.rev ?? 0;
+    await deps.clock.sleep(deps.random() * racePauseMs * (race + 1));
   }
-  return undefined;
+  // What is not on record has to be delivered again.
+  throw new LedgerUnavailableError(`${heard.build.image} changes faster than a build of it can be recorded`);
 }
 
-async function decide(deps: FlowDeps, { event, build, heardMs }: BuildHeard, looks: number): Promise<Pass> {
+async function decide(
+  deps: FlowDeps,
+  { event, build, heardMs }: BuildHeard,
+  last: EventDocument | undefined,
+): Promise<Pass> {
   const { image: repository, tag } = build;
   const rule = deps.rule(repository);
   if (!deps.follows(repository)) {
@@ -112,51 +131,50 @@ async function decide(deps: FlowDeps, { event, build, heardMs }: BuildHeard, loo
     return { outcome: "no-commit", detail: `neither \`commit\` nor the tag ${tag} is a full commit id` };
   }
   const waitedMs = (await deps.ledger.clock()) - heardMs;
-  const again = (pauses: readonly number[], leastMs = 0) => {
-    const pauseMs = waitedMs > giveUpMs ? undefined : pauses[Math.min(looks, pauses.length - 1)];
-    return pauseMs === undefined ? {} : { pauseMs: Math.max(pauseMs, leastMs) };
+  const triesOf = (outcome: string) => (last?.outcome === outcome ? (last.tries ?? 0) : 0);
+  const again = (outcome: string, pauses: readonly number[], leastMs = 0): Pick<Pass, "wait"> => {
+    const tries = triesOf(outcome);
+    const pauseMs = Math.max(pauses[Math.min(tries, pauses.length - 1)] ?? 0, leastMs);
+    return waitedMs > giveUpMs ? {} : { wait: { pauseMs, tries: tries + 1 } };
   };
+  const lagging = (outcome: string, pauses: readonly number[]) =>
+    triesOf(outcome) < pauses.length ? again(outcome, pauses) : {};
+  const behind = (outcome: string, pauses: readonly number[]) =>
+    lagging(outcome, build.digest === undefined ? pauses : [namedLagPausesMs[0], ...pauses]);
   const before = await loadImage(deps, repository);
   try {
     const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, tag));
     if (found === undefined) {
-      const pause = looks < lagLooksMs.length ? again(lagLooksMs) : {};
-      return { outcome: "missing", detail: `${repository}:${tag} is not in the registry`, ...pause };
+      const outcome = "missing";
+      return {
+        outcome,
+        detail: `${repository}:${tag} is not in the registry`,
+        ...behind(outcome, lagLooksMs),
+      };
     }
     const { digest } = found;
     const { head } = before.value;
-    if (build.digest !== undefined && build.digest !== digest && digest === head?.digest && looks < 2) {
-      return {
-        outcome: "unchanged",
-        detail: `the registry does not show ${build.digest} yet`,
-        ...again(lagLooksMs),
-      };
+    if (build.digest !== undefined && build.digest !== digest && digest === head?.digest) {
+      const { wait } = behind("unchanged", lagPausesMs);
+      const detail = `the registry does not show ${build.digest} yet`;
+      if (wait !== undefined) return { outcome: "unchanged", detail, wait };
     }
     const git = rule.git;
     const order = await deps.recorder.step("history.order", () =>
       deps.history.order(git, head?.commit, commit),
     );
     const facts = { order, branch: git.branch, head, commit, digest, rebuilds: git.rebuilds };
-    const built = { commit, tag, digest, event };
-    return accept(
-      before,
-      built,
-      decideBuild(facts),
-      heardMs,
-      looks < lagLooksMs.length ? again(lagLooksMs) : {},
-    );
+    const built = { commit, tag, digest, event, heardMs };
+    const nowMs = await deps.ledger.clock();
+    return accept(before, built, decideBuild(facts), nowMs, lagging(unknownCommit, lagLooksMs));
   } catch (error) {
-    const outcome =
-      registryReason(error) ??
-      (error instanceof HistoryDeniedError
-        ? "history-denied"
-        : error instanceof HistoryUnavailableError
-          ? "history-unavailable"
-          : undefined);
+    const outcome = silenceOf(error);
     if (outcome === undefined) throw error;
-    return { outcome, detail: messageOf(error), ...again(troubleLooksMs, retryAfterOf(error)) };
+    return { outcome, detail: messageOf(error), ...again(outcome, troublePausesMs, retryAfterOf(error)) };
   }
 }
+
+const unknownCommit = "unknown-commit";
 
 /** @param later the pause before the next look, where only waiting can help */
 function accept(
@@ -164,7 +182,7 @@ function accept(
   built: Built & { readonly commit: Commit },
   decision: BuildDecision,
   nowMs: number,
-  later: { readonly pauseMs?: number },
+  later: Pick<Pass, "wait">,
 ): Pass {
   const { value } = before;
   const { digest } = built;
@@ -184,9 +202,9 @@ function accept(
     case "held-back":
       return { outcome: "held-back", detail: `${decision.reason}: ${decision.detail}`, digest };
     case "not-yet":
-      return later.pauseMs === undefined
-        ? { outcome: "held-back", detail: `unknown-commit: ${decision.detail}`, digest }
-        : { outcome: "unknown-commit", detail: decision.detail, digest, ...later };
+      return later.wait === undefined
+        ? { outcome: "held-back", detail: `${unknownCommit}: ${decision.detail}`, digest }
+        : { outcome: unknownCommit, detail: decision.detail, digest, wait: later.wait };
     default:
       return decision satisfies never;
   }
@@ -195,12 +213,12 @@ function accept(
 async function eventOf(
   deps: FlowDeps,
   { build, heardMs }: BuildHeard,
-  { outcome, detail, digest, pauseMs }: Pass,
+  { outcome, detail, digest, wait }: Pass,
   looks: number,
 ): Promise<EventDocument> {
   const nowMs = await deps.ledger.clock();
   return {
-    state: pauseMs === undefined ? "done" : "waiting",
+    state: wait === undefined ? "done" : "waiting",
     build,
     heardMs,
     outcome,
@@ -209,17 +227,26 @@ async function eventOf(
     verdicts: [],
     more: 0,
     looks,
-    ...(pauseMs === undefined ? {} : { dueMs: nowMs + pauseMs }),
+    ...(wait === undefined ? {} : { tries: wait.tries, dueMs: nowMs + wait.pauseMs }),
     expireMs: heardMs + eventKeptMs,
   };
 }
 
 /** Outcomes that a person has to know of, because nothing will happen by itself any more. */
-const alarming = new Set(["held-back", "missing", "no-commit"]);
+const alarming = new Set([
+  "held-back",
+  "missing",
+  "no-commit",
+  "registry-unavailable",
+  "registry-denied",
+  "registry-response",
+  "history-unavailable",
+  "history-denied",
+]);
 
-function tell(deps: FlowDeps, { event, build }: BuildHeard, { outcome, detail, pauseMs }: Pass): void {
+function tell(deps: FlowDeps, { event, build }: BuildHeard, { outcome, detail, wait }: Pass): void {
   const why = detail === undefined ? "" : `: ${detail}`;
-  const next = pauseMs === undefined ? "" : `; looking again in ${Math.round(pauseMs / 1000)} s`;
-  const severity = pauseMs !== undefined ? "warning" : alarming.has(outcome) ? "alert" : "info";
+  const next = wait === undefined ? "" : `; looking again in ${Math.round(wait.pauseMs / 1000)} s`;
+  const severity = wait !== undefined ? "warning" : alarming.has(outcome) ? "alert" : "info";
   deps.log.write(severity, `build ${build.image}:${build.tag} ${outcome}${why}${next}`, { event, outcome });
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { EventDocument, Verdict, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { Owed } from "./observe.ts";
@@ -30,11 +31,21 @@ export async function saveEvent(
     const write = { collection: "events", id, expect, value: event } as const;
     if ((await record(deps, "event.record", [write, ...paid])) === "written") return expect + 1;
     const stored = await deps.ledger.get("events", id);
-    if (stored?.value.state === "done") return undefined;
-    expect = stored?.rev ?? 0;
     if (owed !== undefined && (await deps.ledger.get("refs", owed.id))?.rev !== owed.expect) paid = [];
+    if (stored?.value.state === "done" && !tellsMore(event, stored.value)) {
+      // What this pass came to is with the workloads, unless it has to look again.
+      const isPaid = event.state === "done" && paid.length > 0;
+      if (isPaid && owed !== undefined) await record(deps, "event.record", [owed]);
+      return undefined;
+    }
+    expect = stored?.rev ?? 0;
   }
   return undefined;
+}
+
+/** A delivery that joined the look of another one of the same message knows nothing of what that will come to. */
+function tellsMore(event: EventDocument, stored: EventDocument): boolean {
+  return stored.outcome === "joined" && event.outcome !== "joined";
 }
 
 /**
@@ -63,13 +74,27 @@ export function mergeVerdicts(earlier: readonly Verdict[], now: readonly Verdict
   return [...kept, ...now.filter(({ workload }) => !names.has(workload))];
 }
 
+/**
+ * What is worth a line. A build is asked about as the newest commit and as what its channels have: that a workload goes
+ * by the other of the two is no news beside what was decided there, and the same twice is said once.
+ */
+export function withoutEchoes(verdicts: readonly Verdict[]): readonly Verdict[] {
+  const byWorkload = Map.groupBy(verdicts, ({ workload }) => workload);
+  return [...byWorkload.values()].flatMap((own) => {
+    const told = own.filter(({ reason }) => reason !== "other-tag");
+    const [first] = own;
+    if (told.length === 0) return first === undefined ? [] : [first];
+    return told.filter((each, at) => told.findIndex((other) => isDeepStrictEqual(each, other)) === at);
+  });
+}
+
 /** Adds what was decided for an event after it was written. One that is no longer there, or changes all the time, is let be. */
 export async function addVerdicts(deps: FlowDeps, id: string, verdicts: readonly Verdict[]): Promise<void> {
   if (verdicts.length === 0) return;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const stored = await deps.ledger.get("events", id);
     if (stored === undefined) return;
-    const all = mergeVerdicts(stored.value.verdicts, verdicts);
+    const all = mergeVerdicts(stored.value.verdicts, withoutEchoes(verdicts));
     const value: EventDocument = {
       ...stored.value,
       verdicts: all.slice(0, maxVerdicts),

@@ -1,6 +1,6 @@
 import { imageDueMs } from "../decide/promotion.ts";
 import type { Repository } from "../domain/reference.ts";
-import type { ImageDocument } from "../ledger/image-document.ts";
+import type { Channel, ImageDocument } from "../ledger/image-document.ts";
 import type { Stored, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { graceMs } from "./lease.ts";
@@ -32,6 +32,19 @@ export async function saveImage(
   const write = { collection: "images", id: before.id, expect: before.rev, value: next } as const;
   if ((await record(deps, point, [write, ...more])) === "conflict") return undefined;
   return { ...before, rev: before.rev + 1, value: next };
+}
+
+/** Puts one of an image's channels on record, as `saveImage` does. */
+export function saveChannel(
+  deps: FlowDeps,
+  point: FaultPoint,
+  before: Stored<"images">,
+  tag: string,
+  channel: Channel,
+  more: readonly Write[] = [],
+): Promise<Stored<"images"> | undefined> {
+  const channels = { ...before.value.channels, [tag]: channel };
+  return saveImage(deps, point, before, { ...before.value, channels }, more);
 }
 
 function newImage(repository: Repository): ImageDocument {

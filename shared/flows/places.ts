@@ -6,16 +6,24 @@ const maxQueue = 64;
 
 /**
  * The plans of a target whose turn it is, longest waiting first: as many as there are free places. Nobody else claims
- * one, so two that wait never chase each other away.
+ * one, so two that wait never chase each other away. The queue may be long, and every plan in it that is read costs.
  */
 async function nextInLine(deps: FlowDeps, target: string): Promise<readonly Stored<"workloads">[]> {
-  const waiting = await deps.ledger.planned(target, maxQueue);
-  if (waiting.length === 0) return [];
-  const free = Math.max(0, deps.maxParallel - (await deps.ledger.underWay(target)));
+  // Places before plans: who takes one in between is no longer in the queue, and is not counted twice.
+  const free = deps.maxParallel - (await deps.ledger.underWay(target));
+  if (free <= 0) return [];
   const nowMs = await deps.ledger.clock();
-  return waiting
-    .filter(({ value: { open } }) => (open?.lease?.untilMs ?? 0) <= nowMs && (open?.retryMs ?? 0) <= nowMs)
-    .slice(0, free);
+  const asMany = Math.min(free, maxQueue);
+  const first = await deps.ledger.planned(target, asMany);
+  const ready = first.filter((each) => isReady(each, nowMs));
+  if (ready.length === asMany || first.length < asMany) return ready;
+  // Who has to wait longer stands in nobody's way.
+  const more = await deps.ledger.planned(target, maxQueue);
+  return more.filter((each) => isReady(each, nowMs)).slice(0, free);
+}
+
+function isReady({ value: { open } }: Stored<"workloads">, nowMs: number): boolean {
+  return (open?.lease?.untilMs ?? 0) <= nowMs && (open?.retryMs ?? 0) <= nowMs;
 }
 
 /** Whether a workload that waits for a place may take one now. */
@@ -28,6 +36,7 @@ export async function isItsTurn(deps: FlowDeps, target: string, workload: string
  * places and the same first in line, so each wakes as many as there are places; one too many finds its place taken.
  */
 export async function wakeNext(deps: FlowDeps, target: string): Promise<void> {
+  if ((await deps.ledger.planned(target, 1)).length === 0) return;
   const messages = (await nextInLine(deps, target)).flatMap(({ value: { workload, open } }) =>
     open === undefined ? [] : [{ kind: "continue", workload, seq: open.seq } as const],
   );

@@ -2,18 +2,20 @@ import { wantedOn } from "../decide/promotion.ts";
 import type { Observed } from "../decide/push.ts";
 import type { ImageRule } from "../decide/rules.ts";
 import { type Commit, isCommit } from "../domain/commit.ts";
-import type { Reference } from "../domain/reference.ts";
+import type { Digest, Reference } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
-import type { Check } from "../ledger/ledger.ts";
+import { type Check, rolloutId, type WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
 /** What the image's own document says of a plan: whether it may be made, and what it depends on. */
 type ImageSays =
   | { readonly kind: "may"; readonly checks: readonly Check[] }
-  | { readonly kind: "skip"; readonly reason: "held" | "superseded"; readonly detail: string };
+  | { readonly kind: "held"; readonly detail: string }
+  /** The head or the channel is about to move on. */
+  | { readonly kind: "overtaken" };
 
 /**
  * A person may hold a digest for every workload; and a plan for a commit or a channel depends on the image, so that no
@@ -23,7 +25,7 @@ export async function imageSays(deps: FlowDeps, seen: Observed): Promise<ImageSa
   const { id, rev, value } = await loadImage(deps, seen.repository);
   const hold = value.holds?.find(({ digest }) => digest === seen.digest);
   if (hold !== undefined) {
-    return { kind: "skip", reason: "held", detail: `by ${hold.by ?? "Landfall"} everywhere: ${hold.reason}` };
+    return { kind: "held", detail: `by ${hold.by ?? "Landfall"} everywhere: ${hold.reason}` };
   }
   if (seen.line === "tag") return { kind: "may", checks: [] };
   const isNewest =
@@ -32,7 +34,7 @@ export async function imageSays(deps: FlowDeps, seen: Observed): Promise<ImageSa
       : isSettled(value, deps.rule(seen.repository), seen);
   return isNewest
     ? { kind: "may", checks: [{ collection: "images", id, expect: rev }] }
-    : { kind: "skip", reason: "superseded", detail: "a newer build is on its way" };
+    : { kind: "overtaken" };
 }
 
 /** Whether a channel has what it is to have, and that is what was seen. */
@@ -47,13 +49,15 @@ function isSettled(image: ImageDocument, { channels }: ImageRule, { tag, generat
 
 /**
  * Whether a container that is to be replaced runs a commit of which the planned one is no descendant: somebody may have
- * put it there before Landfall knew of it. What runs a commit that nobody knows of is not asked about.
+ * put it there before Landfall knew of it. What runs a commit that nobody knows of is not asked about, and neither is
+ * what Landfall put there on the same line: only a person takes that back.
  */
 export async function runsNewer(
   deps: FlowDeps,
   { seen, builds = [] }: { readonly seen: Observed; readonly builds?: readonly Built[] },
   workload: Workload,
   to: Wanted,
+  known: Pick<WorkloadDocument, "deployed" | "wanted"> | undefined,
 ): Promise<{ readonly reason: "older" | "held-back"; readonly detail: string } | undefined> {
   const { git } = deps.rule(seen.repository);
   const { commit } = seen;
@@ -62,12 +66,34 @@ export async function runsNewer(
     if (to[name] === undefined || reference === undefined) continue;
     const running = commitOf(reference, builds);
     if (running === undefined || running === commit) continue;
+    if (await isOurs(deps, { seen, workload, name, digest: reference.digest }, known)) continue;
     const order = await deps.recorder.step("history.order", () => deps.history.order(git, running, commit));
     if (order === "newer" || order === "same") continue;
     const detail = `${name} runs ${running.slice(0, 12)}, and ${commit.slice(0, 12)} is ${order} to it`;
     return { reason: order === "older" ? "older" : "held-back", detail };
   }
   return undefined;
+}
+
+/** Whether a rollout on the line of what was seen put there what a container runs, verified or not. */
+async function isOurs(
+  deps: FlowDeps,
+  what: {
+    readonly seen: Observed;
+    readonly workload: Workload;
+    readonly name: string;
+    readonly digest: Digest | undefined;
+  },
+  known: Pick<WorkloadDocument, "deployed" | "wanted"> | undefined,
+): Promise<boolean> {
+  const { seen, workload, name, digest } = what;
+  const wanted = known?.wanted[name];
+  if (digest === undefined || wanted?.line !== seen.line) return false;
+  if (digest === wanted.digest || digest === known?.deployed?.[name]) return true;
+  // One that was replaced before it came to its end: the target has its number.
+  const written = await deps.ledger.get("rollouts", rolloutId(workload.id, workload.fence));
+  const to = written?.value.to[name];
+  return to?.line === seen.line && to.digest === digest;
 }
 
 function commitOf({ tag, digest }: Reference, builds: readonly Built[]): Commit | undefined {

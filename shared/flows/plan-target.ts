@@ -28,7 +28,7 @@ export async function planTarget(
   deps: FlowDeps,
   at: FlowTarget,
   asked: readonly Asked[],
-): Promise<readonly (Planned & { readonly event: string })[]> {
+): Promise<readonly (Planned & { readonly seen: Observed })[]> {
   const { target } = at;
   const waiting = (workload: Verdict["workload"], reason: string, error: unknown): Planned => ({
     verdict: { workload, kind: "waiting", reason, detail: messageOf(error) },
@@ -38,12 +38,12 @@ export async function planTarget(
     try {
       return await act();
     } catch (error) {
-      const reason = reasonOf(error);
+      const reason = silenceOf(error);
       if (reason === undefined) throw error;
       return waiting(workload, reason, error);
     }
   };
-  const planned: (Planned & { readonly event: string })[] = [];
+  const planned: (Planned & { readonly seen: Observed })[] = [];
   const failed = await guarded(`${target.name}/*`, async () => {
     const workloads = await deps.recorder.step("target.list", () => target.list());
     let claims = 0;
@@ -53,17 +53,17 @@ export async function planTarget(
         const one = await guarded(workload.id, () => plan(deps, { ...each, at, workload, claim }));
         if (one === undefined) continue;
         if (one.ticket?.open.state === "applying") claims++;
-        planned.push({ ...one, event: each.cause.event });
+        planned.push({ ...one, seen: each.seen });
       }
     }
     return undefined;
   });
   if (failed === undefined) return planned;
-  return [...planned, ...asked.map(({ cause }) => ({ ...failed, event: cause.event }))];
+  return [...planned, ...asked.map(({ seen }) => ({ ...failed, seen }))];
 }
 
 /** The stable name of what could not be asked; `undefined`: this error is nobody's silence. */
-function reasonOf(error: unknown): string | undefined {
+export function silenceOf(error: unknown): string | undefined {
   if (error instanceof TargetDeniedError) return "target-denied";
   if (error instanceof TargetUnavailableError) return "target-unavailable";
   if (error instanceof HistoryDeniedError) return "history-denied";

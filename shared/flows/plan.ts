@@ -1,5 +1,5 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
-import { type Cause, raised, type Wanted } from "../domain/rollout.ts";
+import { type Cause, raised, type Wanted, type WantedContainer } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import type { Built } from "../ledger/image-document.ts";
 import type { Check, Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
@@ -31,6 +31,8 @@ export interface Planned {
   readonly ticket?: Ticket;
   /** A freeze holds until then, ms: somebody has to look again. */
   readonly frozenMs?: number;
+  /** Nothing was decided: the head or the channel is about to move on. */
+  readonly overtaken?: true;
   /** For a workload that waits: how long its target or registry asked to be left alone, ms. */
   readonly retryAfterMs?: number;
 }
@@ -61,14 +63,12 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
     }
     const known = adopted(knownOf(stored?.value, await deps.ledger.clock()), request.adopt === true);
     const decision = decidePush({ ...seen, heardMs: request.heardMs }, fresh ?? workload, known, rules);
-    const image = decision.kind === "roll-out" ? await imageSays(deps, seen) : undefined;
-    if (image?.kind === "skip") return skip(image.reason, image.detail);
     switch (decision.kind) {
       case "unrelated":
         return undefined;
       case "skip": {
         const standing = decision.reason === "already-running" ? follows(seen, fresh ?? workload, rules) : {};
-        const isNews = Object.keys(standing).some((name) => isNewTo(stored?.value, name, seen));
+        const isNews = Object.entries(standing).some(([name, each]) => isNewTo(stored?.value, name, each));
         if (decision.reason !== "changed-outside" && !isNews) return skip(decision.reason, decision.detail);
         if (fresh === undefined) continue;
         if (isNews && (await note(deps, workload, stored, standing)) === "conflict") continue;
@@ -81,16 +81,21 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
       }
       case "roll-out": {
+        const image = await imageSays(deps, seen);
+        if (image.kind === "held") return skip("held", image.detail);
+        if (image.kind === "overtaken") {
+          return { ...skip("superseded", "a newer build is on its way"), overtaken: true };
+        }
         const frozenMs = deps.frozenUntil(request.at.target.name, await deps.ledger.clock());
         if (frozenMs !== undefined) {
           return { ...skip("frozen", `until ${new Date(frozenMs).toISOString()}`), frozenMs };
         }
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
-        const newer = await runsNewer(deps, request, fresh ?? workload, decision.to);
+        const newer = await runsNewer(deps, request, fresh ?? workload, decision.to, stored?.value);
         if (newer !== undefined) return skip(newer.reason, newer.detail);
         const planned = { ...request, workload: fresh ?? workload };
-        const ticket = await write(deps, planned, stored, decision, image?.checks ?? []);
+        const ticket = await write(deps, planned, stored, decision, image.checks);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
       }
@@ -101,11 +106,13 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
   return { verdict: { workload: workload.id, kind: "waiting", reason: "contended" } };
 }
 
-/** Whether a plan of a lower generation could still slip in behind this observation. */
-function isNewTo(document: WorkloadDocument | undefined, name: string, seen: Observed): boolean {
+/** Whether a plan of a lower generation, or to a lower tag, could still slip in behind this observation. */
+function isNewTo(document: WorkloadDocument | undefined, name: string, seen: WantedContainer): boolean {
   const wanted = document?.wanted[name];
-  const same = wanted?.repository === seen.repository && wanted.tag === seen.tag;
-  return seen.generation > 1 && (!same || wanted.generation < seen.generation);
+  if (wanted?.repository === seen.repository && wanted.tag === seen.tag) {
+    return wanted.generation < seen.generation;
+  }
+  return seen.generation > 1 || seen.line === "version";
 }
 
 /** Joins an open rollout. One that is newer than its plan is put on record there, so that nothing in between replaces it. */

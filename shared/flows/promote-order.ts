@@ -1,12 +1,13 @@
 import type { PromoteMessage } from "../bus/bus.ts";
-import { newChannel } from "../decide/promotion.ts";
+import { builtOf, channelOf } from "../decide/promotion.ts";
 import type { ChannelRule } from "../decide/rules.ts";
-import type { Built, Channel, ImageDocument } from "../ledger/image-document.ts";
+import { LedgerUnavailableError } from "../errors.ts";
+import type { Asked, Channel, ImageDocument } from "../ledger/image-document.ts";
 import type { EventDocument } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveChannel } from "./image.ts";
 import { record } from "./record.ts";
 
 const maxRaces = 20;
@@ -20,10 +21,9 @@ type Ordered =
 export async function handlePromote(deps: FlowDeps, message: PromoteMessage, budget: Budget): Promise<void> {
   for (let race = 0; race < maxRaces; race++) {
     const known = await deps.ledger.get("events", message.event);
-    if (known?.value.state === "done") break;
+    if (known?.value.state === "done") return advanceImage(deps, message.image, budget);
     const before = await loadImage(deps, message.image);
     const rule = deps.rule(message.image).channels.find(({ tag }) => tag === message.channel);
-    const nowMs = await deps.ledger.clock();
     const ordered: Ordered = !deps.follows(message.image)
       ? { kind: "refused", detail: `${message.image} is not matched by \`follow\`` }
       : rule === undefined
@@ -31,7 +31,7 @@ export async function handlePromote(deps: FlowDeps, message: PromoteMessage, bud
             kind: "refused",
             detail: `the configuration has no channel ${message.channel} of ${message.image}`,
           }
-        : order(before.value, rule, message, nowMs);
+        : order(before.value, rule, message);
     const value = eventOf(message, ordered);
     const write = { collection: "events", id: message.event, expect: known?.rev ?? 0, value } as const;
     if (ordered.kind === "refused") {
@@ -41,69 +41,61 @@ export async function handlePromote(deps: FlowDeps, message: PromoteMessage, bud
       if ((await record(deps, "event.record", [write])) === "written") return;
       continue;
     }
-    const channels = { ...before.value.channels, [message.channel]: ordered.channel };
-    const image = { ...before.value, channels };
-    if ((await saveImage(deps, "image.record", before, image, [write])) !== undefined) break;
+    const { channel } = message;
+    const saved = await saveChannel(deps, "image.record", before, channel, ordered.channel, [write]);
+    if (saved !== undefined) return advanceImage(deps, message.image, budget);
   }
-  await advanceImage(deps, message.image, budget);
+  // What is not on record has to be delivered again.
+  throw new LedgerUnavailableError(`${message.image} changes faster than an order can be recorded`);
 }
 
-function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage, nowMs: number): Ordered {
-  const channel = image.channels[rule.tag] ?? newChannel;
-  const asking = { event: message.event, by: message.by };
+function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage): Ordered {
+  const channel = channelOf(image, rule.tag);
+  const asking = { event: message.event, heardMs: message.heardMs, by: message.by };
+  const head = (rule.after === undefined ? image.head?.generation : image.channels[rule.after]?.head) ?? 0;
   switch (message.how) {
     case "move": {
       if (channel.conflict !== undefined) {
         return refused("somebody else moved it: first say `--adopt` or `--restore`");
       }
       const source = rule.after === undefined ? image.head : image.channels[rule.after]?.promoted;
-      if (source === undefined) return refused(`there is nothing to move it to: no build is accepted yet`);
-      return { kind: "ordered", channel: { ...channel, asked: { ...builtOf(source), ...asking } } };
+      if (source === undefined) {
+        const what = rule.after === undefined ? "no build is accepted yet" : `${rule.after} has nothing yet`;
+        return refused(`there is nothing to move it to: ${what}`);
+      }
+      return { kind: "ordered", channel: { ...channel, asked: { ...builtOf(source), ...asking, head } } };
     }
     case "restore":
       if (channel.conflict === undefined) return refused("nobody else moved it");
       if (channel.promoted === undefined)
         return refused("Landfall has never moved it, so there is nothing to restore");
-      return { kind: "ordered", channel: { ...channel, asked: { ...channel.promoted, ...asking } } };
+      // What was built meanwhile is promoted from there on, as if nobody had moved it.
+      return {
+        kind: "ordered",
+        channel: { ...channel, asked: { ...channel.promoted, ...asking, head: channel.head } },
+      };
     case "adopt":
-      return adopt(image, rule, channel, asking, nowMs);
+      return adopt(image, rule, channel, { ...asking, head });
     default:
       return message.how satisfies never;
   }
 }
 
-/** From now on it is as if we had put there what was found: only a newer head moves it on. */
+/** From now on it is as if we had put there what was found, if it still is there: only a newer head moves it on. */
 function adopt(
   image: ImageDocument,
   rule: ChannelRule,
   channel: Channel,
-  asking: Pick<Built, "event" | "by">,
-  nowMs: number,
+  asking: Pick<Asked, "event" | "by" | "head">,
 ): Ordered {
-  const { conflict, ...rest } = channel;
+  const { conflict } = channel;
   if (conflict === undefined) return refused("nobody else moved it");
   const { found } = conflict;
   if (found === undefined)
     return refused("the tag was deleted, so there is nothing to adopt: say `--restore`");
   const known = image.builds.find(({ digest }) => digest === found);
-  const promoted: Built = {
-    ...(known === undefined ? { tag: rule.tag } : builtOf(known)),
-    digest: found,
-    ...asking,
-  };
-  const adopted: Channel = {
-    ...rest,
-    promoted,
-    promotedMs: nowMs,
-    generation: channel.generation + 1,
-    head: image.head?.generation ?? 0,
-    unsettled: [],
-  };
-  return { kind: "ordered", channel: adopted };
-}
-
-function builtOf({ commit, tag, digest, event }: Built): Built {
-  return { ...(commit === undefined ? {} : { commit }), tag, digest, event };
+  const asked = { ...(known === undefined ? { tag: rule.tag } : builtOf(known)), digest: found, ...asking };
+  return { kind: "ordered", channel: { ...channel, asked } };
 }
 
 function refused(detail: string): Ordered {

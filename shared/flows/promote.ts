@@ -1,7 +1,7 @@
 import {
   type Bringing,
+  channelOf,
   judgeFound,
-  newChannel,
   nextStep,
   withConflict,
   withIntent,
@@ -9,11 +9,11 @@ import {
 } from "../decide/promotion.ts";
 import type { ChannelRule } from "../decide/rules.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
-import { messageOf, RegistryResponseError } from "../errors.ts";
+import { messageOf, RegistryResponseError, retryAfterOf } from "../errors.ts";
 import type { Channel } from "../ledger/image-document.ts";
 import type { Stored } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
-import { loadImage, saveImage } from "./image.ts";
+import { loadImage, saveChannel } from "./image.ts";
 import { conflictNotice } from "./image-notices.ts";
 import { graceMs, holds, isFree, leaseMs, letEnd, newLease } from "./lease.ts";
 import { registryReason } from "./observe.ts";
@@ -64,72 +64,81 @@ async function bring(
 ): Promise<Next> {
   const { repository, rule } = place;
   const lease = newLease(deps, await deps.ledger.clock());
-  const intended = withIntent(channelOf(before, rule), bringing, lease);
-  const stored = await saveChannel(deps, "image.intent", place, before, intended);
+  const intended = withIntent(channelOf(before.value, rule.tag), bringing, lease);
+  const stored = await saveChannel(deps, "image.intent", before, rule.tag, intended);
   const { intent } = intended;
   if (stored === undefined || intent === undefined) return "again";
   const { to } = intent;
-  let isSent = false;
+  let sent: Digest | undefined;
+  let found: Digest | undefined;
   try {
-    const found = await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag));
-    const verdict = judgeFound(intended, intent, found?.digest);
-    if (verdict === "conflict") return conflict(deps, place, stored, lease.holder, found?.digest);
+    found = await digestAt(deps, place);
+    const verdict = judgeFound(intended, intent, found);
+    if (verdict === "conflict") return conflict(deps, place, stored, lease.holder, found);
     if (verdict === "write") {
       const manifest = await deps.recorder.step("registry.get", () =>
         deps.registry.get(repository, to.digest),
       );
       if (manifest === undefined) throw new RegistryResponseError(`${repository}@${to.digest} is gone`);
       if (!holds(deps, lease)) return "stop";
-      isSent = true;
+      sent = to.digest;
       await deps.recorder.step("registry.put", () => deps.registry.put(repository, rule.tag, manifest));
     }
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    return trouble(deps, place, stored, lease.holder, { reason, detail: messageOf(error) }, isSent);
+    return trouble(deps, place, stored, { holder: lease.holder, sent }, error, reason);
   }
-  const next = await settle(deps, place, stored, lease.holder, (channel, nowMs) => ({
+  const turn = { holder: lease.holder, sent };
+  const end = await settle(deps, place, stored, turn, (channel, nowMs) => ({
     point: "image.result",
-    channel: withResult(channel, channel.intent ?? intent, nowMs, nowMs + leaseMs + graceMs),
+    channel: withResult(channel, channel.intent ?? intent, found, nowMs, nowMs + leaseMs + graceMs),
   }));
+  if (end === "overtaken") return "again";
   const image = printReference({ repository, tag: rule.tag });
   deps.log.write("notice", `${image} is ${to.tag} now${to.by === undefined ? "" : `, for ${to.by}`}`, {
     digest: to.digest,
     event: to.event,
   });
-  return next;
+  return "again";
 }
 
 /** The tag once more, some time after it was written: a write that came late is put right, a foreign one is told. */
 async function check(deps: FlowDeps, place: Place, stored: Stored<"images">): Promise<Next> {
   const { repository, rule } = place;
-  const channel = channelOf(stored, rule);
+  const channel = channelOf(stored.value, rule.tag);
   let found: Digest | undefined;
   try {
-    found = (await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag)))
-      ?.digest;
+    found = await digestAt(deps, place);
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    const checkMs = (await deps.ledger.clock()) + leaseMs;
-    await saveChannel(deps, "image.check", place, stored, { ...channel, checkMs });
+    const checkMs = (await deps.ledger.clock()) + Math.max(leaseMs, retryAfterOf(error) ?? 0);
+    await saveChannel(deps, "image.check", stored, rule.tag, { ...channel, checkMs });
     return "stop";
   }
   const { checkMs: _, ...rest } = channel;
   const { promoted } = channel;
   if (promoted === undefined || found === promoted.digest) {
-    await saveChannel(deps, "image.check", place, stored, { ...rest, unsettled: [] });
+    await saveChannel(deps, "image.check", stored, rule.tag, { ...rest, unsettled: [] });
     return "again";
   }
   if (found !== undefined && channel.unsettled.includes(found)) {
     deps.log.write("warning", `${repository}:${rule.tag} was moved back by a late write of ours`, {
       digest: found,
     });
-    await saveChannel(deps, "image.check", place, stored, { ...rest, asked: promoted });
+    await saveChannel(deps, "image.check", stored, rule.tag, {
+      ...rest,
+      asked: { ...promoted, head: channel.head },
+    });
     return "again";
   }
-  const nowMs = await deps.ledger.clock();
-  const left = await saveChannel(deps, "image.conflict", place, stored, withConflict(channel, found, nowMs));
+  const left = await saveConflict(
+    deps,
+    place,
+    stored,
+    withConflict(channel, found, await deps.ledger.clock()),
+  );
   if (left !== undefined) alert(deps, place, found);
   return "again";
 }
@@ -141,12 +150,23 @@ async function conflict(
   holder: string,
   found: Digest | undefined,
 ): Promise<Next> {
-  await settle(deps, place, stored, holder, (channel, nowMs) => ({
+  await settle(deps, place, stored, { holder, sent: undefined }, (channel, nowMs) => ({
     point: "image.conflict",
     channel: withConflict(channel, found, nowMs),
   }));
   alert(deps, place, found);
   return "stop";
+}
+
+/** In one batch with what people are told of it. */
+function saveConflict(
+  deps: FlowDeps,
+  { repository, rule }: Place,
+  stored: Stored<"images">,
+  channel: Channel,
+): Promise<Stored<"images"> | undefined> {
+  const told = conflictNotice(deps, repository, rule, channel);
+  return saveChannel(deps, "image.conflict", stored, rule.tag, channel, told);
 }
 
 function alert(deps: FlowDeps, { repository, rule }: Place, found: Digest | undefined): void {
@@ -158,31 +178,41 @@ function alert(deps: FlowDeps, { repository, rule }: Place, found: Digest | unde
   );
 }
 
-/** @param isSent the registry may have taken the write all the same: the intent stays until somebody has looked */
+/** A write that was sent may have been taken all the same: its intent stays until somebody has looked. */
 async function trouble(
   deps: FlowDeps,
   place: Place,
   stored: Stored<"images">,
-  holder: string,
-  what: { readonly reason: string; readonly detail: string },
-  isSent: boolean,
+  turn: Turn,
+  error: unknown,
+  reason: string,
 ): Promise<Next> {
+  const { holder, sent } = turn;
   const { repository, rule } = place;
-  deps.log.write("warning", `${repository}:${rule.tag} is not promoted yet: ${what.detail}`, {
-    outcome: what.reason,
-  });
-  if (!isSent) letEnd(deps, holder);
-  await settle(deps, place, stored, holder, (channel, nowMs) => {
+  const detail = messageOf(error);
+  const retryAfterMs = retryAfterOf(error);
+  deps.log.write("warning", `${repository}:${rule.tag} is not promoted yet: ${detail}`, { outcome: reason });
+  if (sent === undefined) letEnd(deps, holder);
+  await settle(deps, place, stored, turn, (channel, nowMs) => {
     const { intent } = channel;
     const times = (channel.trouble?.times ?? 0) + 1;
     // An earlier holder's write may still arrive: what it was to bring stays known.
     const freed =
-      intent === undefined || isSent
+      intent === undefined || sent !== undefined
         ? {}
         : { intent: { ...intent, lease: { holder, untilMs: nowMs - graceMs } } };
-    return { point: "image.trouble", channel: { ...channel, ...freed, trouble: { ...what, times } } };
+    const until = retryAfterMs === undefined ? {} : { untilMs: nowMs + retryAfterMs };
+    const trouble = { reason, detail, times, ...until };
+    return { point: "image.trouble", channel: { ...channel, ...freed, trouble } };
   });
   return "stop";
+}
+
+/** A holder's turn at the registry. */
+interface Turn {
+  readonly holder: string;
+  /** What it has put under the tag, or may have. */
+  readonly sent: Digest | undefined;
 }
 
 /** Ends what an intent began, whatever else of the image was written meanwhile. */
@@ -190,31 +220,38 @@ async function settle(
   deps: FlowDeps,
   place: Place,
   first: Stored<"images">,
-  holder: string,
+  { holder, sent }: Turn,
   end: (channel: Channel, nowMs: number) => { readonly point: FaultPoint; readonly channel: Channel },
-): Promise<Next> {
+): Promise<"settled" | "overtaken"> {
   for (let stored = first; ; stored = await loadImage(deps, place.repository)) {
-    const channel = channelOf(stored, place.rule);
-    // Somebody took it over: what we did is for them to see.
-    if (channel.intent?.lease.holder !== holder) return "again";
-    const next = end(channel, await deps.ledger.clock());
-    if ((await saveChannel(deps, next.point, place, stored, next.channel)) !== undefined) return "again";
+    const channel = channelOf(stored.value, place.rule.tag);
+    const nowMs = await deps.ledger.clock();
+    const isOurs = channel.intent?.lease.holder === holder;
+    const next = isOurs ? end(channel, nowMs) : overtaken(channel, sent, nowMs);
+    if (next === undefined) return "overtaken";
+    const saved =
+      next.point === "image.conflict"
+        ? await saveConflict(deps, place, stored, next.channel)
+        : await saveChannel(deps, next.point, stored, place.rule.tag, next.channel);
+    if (saved !== undefined) return isOurs ? "settled" : "overtaken";
   }
 }
 
-function channelOf(stored: Stored<"images">, rule: ChannelRule): Channel {
-  return stored.value.channels[rule.tag] ?? newChannel;
+/**
+ * Somebody took it over meanwhile. Whoever is at it expects a write of ours; where all is over, nobody may look at the tag
+ * any more: then we do.
+ */
+function overtaken(
+  channel: Channel,
+  sent: Digest | undefined,
+  nowMs: number,
+): { readonly point: FaultPoint; readonly channel: Channel } | undefined {
+  const isOver = channel.intent === undefined && channel.conflict === undefined;
+  if (!isOver || sent === undefined || sent === channel.promoted?.digest) return undefined;
+  const unsettled = [...new Set([...channel.unsettled, sent])];
+  return { point: "image.check", channel: { ...channel, unsettled, checkMs: nowMs } };
 }
 
-function saveChannel(
-  deps: FlowDeps,
-  point: FaultPoint,
-  { rule }: Place,
-  stored: Stored<"images">,
-  channel: Channel,
-): Promise<Stored<"images"> | undefined> {
-  const channels = { ...stored.value.channels, [rule.tag]: channel };
-  const notices =
-    point === "image.conflict" ? conflictNotice(deps, stored.value.repository, rule, channel) : [];
-  return saveImage(deps, point, stored, { ...stored.value, channels }, notices);
+async function digestAt(deps: FlowDeps, { repository, rule }: Place): Promise<Digest | undefined> {
+  return (await deps.recorder.step("registry.head", () => deps.registry.head(repository, rule.tag)))?.digest;
 }

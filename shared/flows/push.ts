@@ -1,4 +1,5 @@
 import type { PushMessage } from "../bus/bus.ts";
+import { giveUpMs, lagPausesMs, namedLagPausesMs, troublePausesMs } from "../decide/patience.ts";
 import type { Observed } from "../decide/push.ts";
 import { repositoryOf } from "../domain/push.ts";
 import { printReference, type Repository } from "../domain/reference.ts";
@@ -13,14 +14,6 @@ import type { Planned } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
 import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
-
-/** A registry may be behind its own webhook: look again after these, ms. */
-const lagLooksMs = [10_000, 60_000];
-/** Where the payload names the digest to wait for; Distribution reports a push before its tag has moved. */
-const namedLooksMs = [1_000, ...lagLooksMs];
-/** Something could not be asked: look again after these, ms; the last one repeats until `giveUpMs`. */
-const troubleLooksMs = [10_000, 60_000, 300_000, 900_000] as const;
-const giveUpMs = 24 * 3_600_000;
 
 /** What one pass over a push came to. */
 interface Pass {
@@ -115,7 +108,7 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
       };
     case "unavailable": {
       const spentMs = nowMs - message.heardMs;
-      const pauseMs = Math.max(troubleLooksMs[looks] ?? troubleLooksMs[3], seen.retryAfterMs ?? 0);
+      const pauseMs = Math.max(troublePausesMs[looks] ?? troublePausesMs[3], seen.retryAfterMs ?? 0);
       const again = spentMs > giveUpMs ? undefined : pauseMs;
       return { ...waitOrEnd(deps, nowMs, again, seen.reason, seen.message), ...owed };
     }
@@ -130,7 +123,7 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
 }
 
 function lagPauseMs({ push }: PushMessage, looks: number): number | undefined {
-  return (push.digest === undefined ? lagLooksMs : namedLooksMs)[looks];
+  return (push.digest === undefined ? lagPausesMs : namedLagPausesMs)[looks];
 }
 
 function waitOrEnd(
@@ -185,7 +178,7 @@ async function planAll(
   const nowMs = await deps.ledger.clock();
   const pauseMs =
     trouble !== undefined
-      ? Math.max(troubleLooksMs[looks] ?? troubleLooksMs[3], retryAfterMs)
+      ? Math.max(troublePausesMs[looks] ?? troublePausesMs[3], retryAfterMs)
       : lag
         ? lagPauseMs(message, looks)
         : undefined;

@@ -54,24 +54,26 @@ export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | u
 }
 
 /** A plan that replaced ours waits for the lease it inherited from us: give it free, and wake it. */
-async function letGo(deps: FlowDeps, ticket: Ticket, now: Stored<"workloads"> | undefined): Promise<void> {
+async function letGo(deps: FlowDeps, ticket: Ticket, first: Stored<"workloads"> | undefined): Promise<void> {
+  const { id, value: before } = ticket.document;
   const { lease, seq } = ticket.open;
-  const open = now?.value.open;
-  deps.log.write("notice", `${ticket.document.id}: fenced, somebody else moved it on`, {
-    workload: ticket.document.id,
+  deps.log.write("notice", `${id}: fenced, somebody else moved it on`, {
+    workload: id,
     seq,
     outcome: "fenced",
   });
-  if (now === undefined || open === undefined || lease === undefined) return;
-  if (open.seq === seq || open.lease?.holder !== lease.holder) return;
-  const { lease: _, ...rest } = open;
-  const value: WorkloadDocument = { ...now.value, open: rest };
-  const write = { collection: "workloads", id: now.id, expect: now.rev, value } as const;
-  if ((await record(deps, "workload.yield", [write])) === "conflict") return;
-  const { workload } = value;
-  await deps.recorder.step("bus.continue", () =>
-    deps.bus.publish([{ kind: "continue", workload, seq: open.seq }]),
-  );
+  // Others may replace that plan too meanwhile: the lease goes with it.
+  for (let now = first; now !== undefined; now = await deps.ledger.get("workloads", id)) {
+    const { open } = now.value;
+    if (open === undefined || lease === undefined) return;
+    if (open.seq === seq || open.lease?.holder !== lease.holder) return;
+    const { lease: _, ...rest } = open;
+    const value: WorkloadDocument = { ...now.value, open: rest };
+    const write = { collection: "workloads", id, expect: now.rev, value } as const;
+    if ((await record(deps, "workload.yield", [write])) === "conflict") continue;
+    const message = { kind: "continue", workload: before.workload, seq: open.seq } as const;
+    return deps.recorder.step("bus.continue", () => deps.bus.publish([message]));
+  }
 }
 
 function isSame(one: OpenRollout, other: OpenRollout): boolean {

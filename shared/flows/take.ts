@@ -1,6 +1,8 @@
 import { type Bus, Message } from "../bus/bus.ts";
-import { asBuild } from "../domain/build.ts";
+import { asBuild, type ImageBuild } from "../domain/build.ts";
 import type { Notice } from "../domain/notice.ts";
+import type { ImagePush } from "../domain/push.ts";
+import { hostOf, pathOf } from "../domain/reference.ts";
 import type { Stored } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { handleBuild } from "./build.ts";
@@ -43,7 +45,9 @@ export async function take(
       const stored = await known(deps, event, delivery);
       if (stored?.value.state === "done") return;
       const heardMs = stored?.value.heardMs ?? (await deps.ledger.clock());
-      return handleBuild(deps, { event, heardMs, build: message }, budget, stored);
+      const isOrdered = deps.rule(message.image).git !== undefined || message.dirty === true;
+      if (isOrdered) return handleBuild(deps, { event, heardMs, build: message }, budget, stored);
+      return hear(deps, { kind: "push", event, heardMs, push: asPush(message) }, budget, stored);
     }
     case "push": {
       const stored = await known(deps, message.event, delivery);
@@ -57,6 +61,20 @@ export async function take(
     default:
       return message satisfies never;
   }
+}
+
+/** Without git a build has no order: it is a push of its tag like any other. */
+function asPush({ image, tag, digest, commit, branch, repo }: ImageBuild): ImagePush {
+  return {
+    source: "native",
+    registry: hostOf(image),
+    repository: pathOf(image),
+    tag,
+    ...(digest === undefined ? {} : { digest }),
+    ...(commit === undefined ? {} : { commit }),
+    ...(branch === undefined ? {} : { branch }),
+    ...(repo === undefined ? {} : { repoUrl: repo }),
+  };
 }
 
 /** An event may be on record when its message was delivered before. */

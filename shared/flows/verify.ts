@@ -1,4 +1,5 @@
 import { decideBlind, decideVerify, noMemory } from "../decide/verify.ts";
+import { shows } from "../domain/rollout.ts";
 import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
@@ -49,8 +50,8 @@ export async function verify(
     } else {
       const decision = decideVerify(facts, memory, seen.look, nowMs, deps.verify);
       if (decision.kind !== "wait") {
-        const stands = shows(seen.look, open.to);
         const { kind: state, ...rest } = decision;
+        const stands = seen.look !== undefined && shows(seen.look.workload, open.to);
         return finish(deps, ticket, { state, ...rest, stands }, at);
       }
       memory = decision.memory;
@@ -80,14 +81,6 @@ async function lookAt(deps: FlowDeps, at: FlowTarget, name: string): Promise<See
     if (!isTargetTrouble(error)) throw error;
     return { kind: "blind", message: messageOf(error), retryAfterMs: retryAfterOf(error) ?? 0 };
   }
-}
-
-function shows(look: Look | undefined, to: Ticket["open"]["to"]): boolean {
-  return Object.entries(to).every(
-    ([name, wanted]) =>
-      look?.workload.containers.find((container) => container.name === name)?.reference?.digest ===
-      wanted.digest,
-  );
 }
 
 function same(one: VerifyMemory, other: VerifyMemory): boolean {

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { described } from "../described.ts";
 
 const keys = {
   host: described(
@@ -101,8 +102,4 @@ function wholePair() {
 
 function secretTemplate() {
   return z.string().check(z.minLength(1, "is empty"));
-}
-
-function described<S extends z.ZodMiniType>(schema: S, description: string): S {
-  return schema.check(z.describe(description)) as S;
 }

@@ -2,10 +2,11 @@ import * as z from "zod/mini";
 import { type Commit, isCommit } from "../domain/commit.ts";
 import { HistoryDeniedError } from "../errors.ts";
 import { type HttpAnswer, headerOf, maxRetryAfterMs, retryAfterMs } from "../http.ts";
+import { readJson } from "../json.ts";
 import { branchPath, onlyCommits, repositoryPath } from "./address.ts";
 import type { GitBranch, GitHost, Relation } from "./commit-history.ts";
 import type { GitHostOptions } from "./host.ts";
-import { hostedClient, readJson } from "./hosted.ts";
+import { hostedClient } from "./hosted.ts";
 import { oneAtATime } from "./pace.ts";
 
 /** https://docs.github.com/en/rest/commits/commits#compare-two-commits; all of it is the same on every page. */
@@ -67,11 +68,11 @@ export function githubHost(options: GitHostOptions): GitHost {
     // The first page lists changed files with their patches; the others hold commits only.
     const answer = await client.get({ url: `${api}/compare/${from}...${to}?per_page=1&page=2`, until, what });
     if (answer.status === 404) {
-      const message = readJson(Refusal, answer.body.toString("utf8"))?.message ?? "";
+      const message = readJson(Refusal, answer.body)?.message ?? "";
       return /^No common ancestor/i.test(message) ? "diverged" : undefined;
     }
     if (answer.status !== 200) throw client.senseless(what, `it answered ${answer.status}`);
-    const comparison = readJson(Comparison, answer.body.toString("utf8"));
+    const comparison = readJson(Comparison, answer.body);
     if (comparison === undefined) throw client.senseless(what, "the answer is no comparison");
     const compared = comparedBy(comparison, from, to);
     if (compared === undefined) throw client.senseless(what, "the answer contradicts itself");
@@ -119,7 +120,7 @@ export function githubHost(options: GitHostOptions): GitHost {
       await seeRepository(place);
       throw new HistoryDeniedError(`${client.host}: ${place.name} has no branch ${branch}: check \`branch\``);
     }
-    const reference = answer.status === 200 ? readJson(Reference, answer.body.toString("utf8")) : undefined;
+    const reference = answer.status === 200 ? readJson(Reference, answer.body) : undefined;
     const tip = reference?.ref === `refs/heads/${branch}` ? reference.object.sha : undefined;
     if (!isCommit(tip)) throw client.senseless(what, `it answered ${answer.status} without a commit`);
     const etag = headerOf(answer, "etag");
@@ -178,7 +179,7 @@ function limitOf(answer: HttpAnswer, nowMs: number): { readonly waitMs: number |
     const waitMs = Math.min(Math.max(reset * 1_000 - nowMs, 1_000), maxRetryAfterMs);
     return { waitMs: Number.isFinite(waitMs) ? waitMs : undefined };
   }
-  const message = readJson(Refusal, answer.body.toString("utf8"))?.message ?? "";
+  const message = readJson(Refusal, answer.body)?.message ?? "";
   return answer.status === 429 || /rate limit|abuse detection/i.test(message)
     ? { waitMs: undefined }
     : undefined;

@@ -2,10 +2,11 @@ import * as z from "zod/mini";
 import type { Commit } from "../domain/commit.ts";
 import { HistoryDeniedError } from "../errors.ts";
 import { type HttpAnswer, retryAfterMs } from "../http.ts";
+import { readJson } from "../json.ts";
 import { branchPath, onlyCommits, repositoryPath } from "./address.ts";
 import type { GitBranch, GitHost } from "./commit-history.ts";
 import type { GitHostOptions } from "./host.ts";
-import { hostedClient, readJson } from "./hosted.ts";
+import { hostedClient } from "./hosted.ts";
 import { atMost } from "./pace.ts";
 
 /** https://gerrit.googlesource.com/gitiles/+/HEAD/Documentation/developer-guide.md; `next` begins the next page. */

@@ -1,4 +1,3 @@
-import type * as z from "zod/mini";
 import { HistoryDeniedError, HistoryUnavailableError } from "../errors.ts";
 import { type HttpAnswer, HttpError, headerOf, maxRetryAfterMs, retryAfterMs } from "../http.ts";
 import type { GitHostOptions } from "./host.ts";
@@ -143,19 +142,4 @@ export function hostedClient(options: GitHostOptions, rules: HostedRules): Hoste
     },
     senseless: (what, why) => new HistoryUnavailableError(`${host}: ${what}: ${why}`),
   };
-}
-
-/** Reads JSON as that schema; `undefined` when it is neither. */
-export function readJson<Schema extends z.ZodMiniType>(
-  schema: Schema,
-  text: string,
-): z.infer<Schema> | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const parsed = schema.safeParse(value);
-  return parsed.success ? parsed.data : undefined;
 }

@@ -181,6 +181,8 @@ export interface EventDocument {
   readonly more: number;
   /** How often the registry was asked again for this event. */
   readonly looks: number;
+  /** How often in a row a build has waited for what `outcome` names; absent: it does not wait. */
+  readonly tries?: number;
   readonly dueMs?: number;
   /** Readers ignore the event after this time; the store may delete it. */
   readonly expireMs: number;

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { described } from "../described.ts";
 import { hostOf, normaliseHost, parseRepository } from "../domain/reference.ts";
 
 const NodeCredentials = z.union([
@@ -88,8 +89,4 @@ function isOrigin(text: string): boolean {
 
 function secretTemplate() {
   return z.string().check(z.minLength(1, "is empty"));
-}
-
-function described<S extends z.ZodMiniType>(schema: S, description: string): S {
-  return schema.check(z.describe(description)) as S;
 }

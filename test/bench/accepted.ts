@@ -4,18 +4,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { httpClient } from "../../shared/http.ts";
 import { distributionDelivery } from "../deliveries.ts";
-import { type BareCalls, bareCalls } from "./bare-calls.ts";
+import { type BareRegistry, type BareTarget, bareRegistry } from "./bare-calls.ts";
 import type { RunnerWord, Step } from "./processes/runner.ts";
 import type { Report, Row } from "./report.ts";
 import { medianOf, spreadOf } from "./spread.ts";
 import type { Systems } from "./systems.ts";
 
-const pushes = 50;
-const warmUps = 10;
 /** Services that run something else. */
 const others = 18;
 const secret = "2b7e151628aed2a6abf7158809cf4f3c";
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 /** One push, ms. */
 interface Sample {
@@ -30,18 +28,31 @@ interface Sample {
   readonly parts: ReadonlyMap<string, number>;
 }
 
+export interface AcceptedOptions {
+  readonly pushes: number;
+  readonly warmUps: number;
+  /** The services are bound to a platform, as the docker command line does it: then the image is asked for its own. */
+  readonly bound: boolean;
+}
+
 /**
  * Push heard → update accepted, beside the same calls bare and the same number of commits, push by push in turn.
- * @param bound the services are bound to a platform, as the docker command line does it: then the image is asked for
- * its own
  */
-export async function measureAccepted(systems: Systems, folder: string, bound: boolean): Promise<Report> {
-  const bare = bareCalls(systems);
+export async function measureAccepted(
+  systems: Systems,
+  folder: string,
+  { pushes, warmUps, bound }: AcceptedOptions,
+): Promise<Report> {
+  const bare: Bare = { registry: bareRegistry(systems.registry), target: systems.bare() };
   const prefix = `bench-${process.pid}${bound ? "-bound" : ""}`;
   const names = ["ours", "bare", ...Array.from({ length: others }, (_, index) => `other${index}`)];
-  const image = (name: string) => `${systems.registry}/${prefix}/${name}:v1`;
   try {
-    for (const name of names) await bare.create(`${prefix}-${name}`, image(name), bound);
+    const workloads = names.map((name) => ({
+      name: `${prefix}-${name}`,
+      image: `${systems.registry}/${prefix}/${name}:v1`,
+      bound,
+    }));
+    await bare.target.create(workloads);
     const runner = await startRunner(systems, join(folder, prefix), `${prefix}/ours`);
     try {
       const samples: Sample[] = [];
@@ -54,14 +65,19 @@ export async function measureAccepted(systems: Systems, folder: string, bound: b
       await runner.stop();
     }
   } finally {
-    for (const name of names) await bare.remove(`${prefix}-${name}`).catch(() => {});
-    await bare.close();
+    await bare.target.remove(names.map((name) => `${prefix}-${name}`));
+    await Promise.all([bare.registry.close(), bare.target.close()]);
   }
+}
+
+interface Bare {
+  readonly registry: BareRegistry;
+  readonly target: BareTarget;
 }
 
 async function samplePush(
   systems: Systems,
-  bare: BareCalls,
+  bare: Bare,
   runner: Runner,
   prefix: string,
   bound: boolean,
@@ -75,11 +91,10 @@ async function samplePush(
   const commits = before.filter((step) => /^(?:ref|event|workload)\./.test(step.point)).length;
 
   const startedMs = performance.now();
-  await bare.head(`${prefix}/ours`, "v1");
-  await bare.list();
-  if (bound) await bare.platform(`${prefix}/ours`, digest);
-  const service = await bare.get(`${prefix}-bare`);
-  await bare.update(service, `${systems.registry}/${prefix}/bare:v1@${digest}`);
+  await bare.registry.head(`${prefix}/ours`, "v1");
+  await bare.target.list();
+  if (bound) await bare.registry.platform(`${prefix}/ours`, digest);
+  await bare.target.write(`${prefix}-bare`, `${systems.registry}/${prefix}/bare:v1@${digest}`);
   const callsMs = performance.now() - startedMs;
   return {
     oursMs: update.toMs - heardMs,
@@ -142,7 +157,7 @@ async function startRunner(systems: Systems, at: string, repository: string): Pr
 follow: ["${systems.registry}/${repository}"]
 webhooks: [{ source: distribution, secrets: ["${secret}"] }]
 registries: [{ host: "${systems.registry}", plainHttp: true }]
-targets: [{ name: swarm, kind: swarm, host: "${systems.engine}" }]
+targets: [${JSON.stringify(systems.target)}]
 `,
   );
   const child = fork(new URL("processes/runner.ts", import.meta.url), {

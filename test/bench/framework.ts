@@ -26,6 +26,10 @@ export interface Served {
   cpuMs(): number | undefined;
   /** Resident memory, MiB; `undefined` where /proc does not tell. */
   residentMiB(): number | undefined;
+  /** The most that it ever was. */
+  peakMiB(): number | undefined;
+  /** @throws Error unless it answers with the status of its first request */
+  send(request: SampleDelivery): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -67,9 +71,12 @@ export async function serve(deployed: DeployedFunction): Promise<Served> {
         .split(" ");
       return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) * 10;
     },
-    residentMiB: () => {
-      const kib = /VmRSS:\s+(\d+) kB/.exec(proc(child, "status") ?? "")?.[1];
-      return kib === undefined ? undefined : Number(kib) / 1024;
+    residentMiB: () => memoryOf(child, "VmRSS"),
+    peakMiB: () => memoryOf(child, "VmHWM"),
+    send: async (request) => {
+      const status = await send(port, request);
+      if (status !== deployed.status)
+        throw new Error(`${target} answered ${status} instead of ${deployed.status}`);
     },
     stop: () => end(child),
   };
@@ -102,6 +109,12 @@ async function end(child: ChildProcess): Promise<void> {
   const gone = once(child, "exit");
   child.kill("SIGKILL");
   await gone;
+}
+
+/** https://man7.org/linux/man-pages/man5/proc_pid_status.5.html, MiB */
+function memoryOf(child: ChildProcess, field: "VmRSS" | "VmHWM"): number | undefined {
+  const kib = new RegExp(`${field}:\\s+(\\d+) kB`).exec(proc(child, "status") ?? "")?.[1];
+  return kib === undefined ? undefined : Number(kib) / 1024;
 }
 
 function proc(child: ChildProcess, file: string): string | undefined {

@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { buildFunction } from "../../infra/build/build-function.ts";
 import { bundle, functionNames } from "../../infra/build/bundle.ts";
 import { sizesOf } from "../../infra/build/contents.ts";
-import { dockerhubDelivery } from "../deliveries.ts";
+import { dockerhubDelivery, type SampleDelivery } from "../deliveries.ts";
 import type { DeployedFunction } from "./framework.ts";
 
 /** The functions that are measured, each with a request that it answers, and the empty one that they stand beside. */
@@ -66,23 +66,7 @@ export async function functionsIn(folder: string): Promise<Functions> {
       source: built("builds"),
       target: "builds",
       env,
-      request: {
-        path: "/",
-        headers: {
-          "content-type": "application/json",
-          "ce-specversion": "1.0",
-          "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
-          "ce-source": "//pubsub.googleapis.com/projects/local/topics/landfall",
-          "ce-id": "1",
-        },
-        body: JSON.stringify({
-          message: {
-            data: Buffer.from('{"kind":"continue","workload":"swarm/nothing","seq":1}').toString("base64"),
-            messageId: "1",
-          },
-          deliveryAttempt: 1,
-        }),
-      },
+      request: messageRequest("1", { kind: "continue", workload: "swarm/nothing", seq: 1 }),
       status: 204,
     },
     reconcile: {
@@ -96,6 +80,22 @@ export async function functionsIn(folder: string): Promise<Functions> {
       },
       status: 200,
     },
+  };
+}
+
+/** A message of the bus, as Eventarc brings it to builds. */
+export function messageRequest(messageId: string, message: object): SampleDelivery {
+  const data = Buffer.from(JSON.stringify(message)).toString("base64");
+  return {
+    path: "/",
+    headers: {
+      "content-type": "application/json",
+      "ce-specversion": "1.0",
+      "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+      "ce-source": "//pubsub.googleapis.com/projects/local/topics/landfall",
+      "ce-id": messageId,
+    },
+    body: JSON.stringify({ message: { data, messageId }, deliveryAttempt: 1 }),
   };
 }
 

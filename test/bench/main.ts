@@ -1,27 +1,50 @@
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { measureAccepted } from "./accepted.ts";
+import { type AcceptedOptions, measureAccepted } from "./accepted.ts";
 import { functionsIn, inFolder, sizesIn } from "./functions.ts";
+import { kubernetesSystems, kubernetesVariables } from "./kubernetes.ts";
 import { measureLedger } from "./ledger.ts";
+import { measureMemory } from "./memory.ts";
+import { measureOrder } from "./order.ts";
+import { measurePromotion } from "./promotion.ts";
 import { printTable, type Report, verdictOf } from "./report.ts";
 import { measureRollout } from "./rollout.ts";
 import { measureStart } from "./start.ts";
 import { type Systems, sandboxSystems, testbedSystems, testbedVariables } from "./systems.ts";
 import { measureWebhook } from "./webhook.ts";
 
+const plain: AcceptedOptions = { pushes: 50, warmUps: 10, bound: false };
+const onSwarm: readonly AcceptedOptions[] = [plain, { ...plain, bound: true }];
+
 /** Each by the name that `--only` knows it by; the folder is on the disk, and its own. */
 const measurements: Readonly<Record<string, (folder: string) => Promise<Report>>> = {
   webhook: async (folder) => measureWebhook(await functionsIn(folder)),
   start: async (folder) => measureStart(await functionsIn(folder), await sizesIn(folder)),
-  accepted: async (folder) => accepted(await sandboxSystems(), folder),
+  accepted: async (folder) => accepted(await sandboxSystems(), folder, onSwarm),
   testbed: async (folder) => {
     const systems = testbedSystems();
-    if (systems !== undefined) return accepted(systems, folder);
-    return { rows: [], notes: [`skipped: real systems; they are measured when ${testbedVariables} are set`] };
+    if (systems !== undefined) return accepted(systems, folder, onSwarm);
+    return skipped("real systems; they are", testbedVariables);
+  },
+  kubernetes: async (folder) => {
+    const systems = await kubernetesSystems();
+    if (systems !== undefined) return accepted(systems, folder, [plain]);
+    return skipped("a real cluster; it is", kubernetesVariables);
   },
   rollout: measureRollout,
   ledger: measureLedger,
+  order: measureOrder,
+  promotion: measurePromotion,
+  memory: async (folder) => {
+    const systems = await kubernetesSystems();
+    if (systems === undefined) return skipped("memory of builds; it is", kubernetesVariables);
+    try {
+      return await measureMemory(systems, folder);
+    } finally {
+      await systems.stop();
+    }
+  },
 };
 
 /** `npm run bench [-- --only NAME,…] [--json FILE]`: one table; nothing fails because of a budget. */
@@ -51,14 +74,18 @@ async function main(): Promise<void> {
   }
 }
 
-async function accepted(systems: Systems, folder: string): Promise<Report> {
+async function accepted(systems: Systems, folder: string, each: readonly AcceptedOptions[]): Promise<Report> {
   try {
-    const plain = await measureAccepted(systems, folder, false);
-    const bound = await measureAccepted(systems, folder, true);
-    return { rows: [...plain.rows, ...bound.rows], notes: [...plain.notes, ...bound.notes] };
+    const reports: Report[] = [];
+    for (const options of each) reports.push(await measureAccepted(systems, folder, options));
+    return { rows: reports.flatMap(({ rows }) => rows), notes: reports.flatMap(({ notes }) => notes) };
   } finally {
     await systems.stop();
   }
+}
+
+function skipped(what: string, variables: string): Report {
+  return { rows: [], notes: [`skipped: ${what} measured when ${variables} are set`] };
 }
 
 await main();

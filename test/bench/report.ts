@@ -1,6 +1,6 @@
 import type { Spread } from "./spread.ts";
 
-type Unit = "/s" | "ms" | "µs" | "MiB" | "%" | "";
+type Unit = "/s" | "ms" | "µs" | "MiB" | "KiB" | "B" | "%" | "";
 
 export interface Row {
   readonly what: string;
@@ -67,7 +67,7 @@ function cellsOf(row: Row): string[] {
 }
 
 function printed(value: number, unit: Unit, sign = ""): string {
-  const digits = sign === "×" ? 2 : unit === "" || Math.abs(value) >= 100 ? 0 : 1;
+  const digits = sign === "×" ? 2 : unit === "" || unit === "B" || Math.abs(value) >= 100 ? 0 : 1;
   const space = unit === "" || unit === "/s" || unit === "%" ? "" : " ";
   return `${sign === "×" ? "× " : ""}${value.toFixed(digits)}${space}${unit}`;
 }

@@ -7,14 +7,17 @@ import type { Clock } from "../../shared/clock.ts";
 import { isDigest } from "../../shared/domain/reference.ts";
 import { httpClient } from "../../shared/http.ts";
 import { testbed } from "../e2e/testbed.ts";
+import { type BareTarget, bareSwarm } from "./bare-calls.ts";
 
-/** A registry and a Swarm to deploy to, both over HTTP. */
+/** A registry, and a Swarm or a cluster to deploy to, over HTTP. */
 export interface Systems {
-  readonly name: "sandbox" | "testbed";
+  readonly name: string;
   /** `host:port`, plain HTTP. */
   readonly registry: string;
-  /** `unix:///…` or `tcp://host:port` */
-  readonly engine: string;
+  /** What is deployed to, as the configuration has it. */
+  readonly target: object;
+  /** The same with nothing around it. */
+  bare(): BareTarget;
   /** Pushes a new image. @param repository without host */
   push(repository: string, tag: string): Promise<string>;
   stop(): Promise<void>;
@@ -23,10 +26,11 @@ export interface Systems {
 /** The sandbox in a process of its own, as other systems are. */
 export async function sandboxSystems(): Promise<Systems> {
   const child = fork(new URL("processes/sandbox.ts", import.meta.url));
-  const [at] = (await once(child, "message")) as [Pick<Systems, "registry" | "engine">];
+  const [at] = (await once(child, "message")) as [{ readonly registry: string; readonly engine: string }];
   return {
     name: "sandbox",
-    ...at,
+    registry: at.registry,
+    ...swarmAt(at.engine),
     push: async (repository, tag) => {
       const answer = await fetch(`http://${at.registry}/sandbox/push/${repository}:${tag}`, {
         method: "POST",
@@ -49,15 +53,25 @@ const needed = ["TESTBED_REGISTRY", "TESTBED_DOCKER_HOST", "TESTBED_BASE_IMAGE"]
 export function testbedSystems(): Systems | undefined {
   if (needed.some((name) => (process.env[name] ?? "") === "")) return undefined;
   const bed = testbed();
-  let built = 0;
   return {
     name: "testbed",
     registry: bed.registry,
-    engine: bed.dockerHost,
-    push: (repository, tag) =>
-      bed.pushImage(repository, tag, { labels: { build: `${process.pid}-${++built}` } }),
+    ...swarmAt(bed.dockerHost),
+    push: pushesTo(bed),
     stop: async () => {},
   };
+}
+
+/** Pushes to the real registry, a new image each time. */
+export function pushesTo(bed: Pick<ReturnType<typeof testbed>, "pushImage">): Systems["push"] {
+  let built = 0;
+  return (repository, tag) =>
+    bed.pushImage(repository, tag, { labels: { build: `${process.pid}-${++built}` } });
+}
+
+/** @param engine `unix:///…` or `tcp://host:port` */
+function swarmAt(engine: string): Pick<Systems, "target" | "bare"> {
+  return { target: { name: "swarm", kind: "swarm", host: engine }, bare: () => bareSwarm(engine) };
 }
 
 export const testbedVariables = needed.join(", ");

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,8 +11,11 @@ import { buildFunction } from "../../infra/build/build-function.ts";
 import { type FunctionName, framework, functionNames } from "../../infra/build/bundle.ts";
 
 const root = join(import.meta.dirname, "../..");
-const startWithinMs = 20_000;
+const startWithinMs = 60_000;
 const stopWithinMs = 15_000;
+const firstPort = 20_000;
+const ports = 10_000;
+const given = new Set<number>();
 
 /** The deployable folders, somewhere that nothing of the project can be found from. */
 export interface Built {
@@ -32,16 +36,21 @@ export async function buildAll(): Promise<Built> {
   };
 }
 
-/** What `npm ci` puts into the folders, from here instead of a registry, and once: their lock files name the same. */
-export async function install({ folder }: Built): Promise<void> {
-  const { packages } = await readLockFile(folder, "webhook");
-  for (const place of Object.keys(packages).filter((each) => each !== "")) {
-    const from = join(root, place);
-    await cp(from, join(folder, place), {
-      recursive: true,
-      // A package within another has a place of its own.
-      filter: (source) => !source.slice(from.length).includes("node_modules"),
-    });
+/** What `npm ci` puts into each folder by its own lock file, from here instead of a registry: they name the same. */
+export async function install({ folder }: Pick<Built, "folder">): Promise<void> {
+  for (const name of functionNames) {
+    const { packages } = await readLockFile(folder, name);
+    const places = Object.keys(packages).filter((each) => each !== "");
+    await Promise.all(
+      places.map(async (place) => {
+        const from = join(root, place);
+        await cp(from, join(folder, name, place), {
+          recursive: true,
+          // A package within another has a place of its own.
+          filter: (source) => !source.slice(from.length).includes("node_modules"),
+        });
+      }),
+    );
   }
 }
 
@@ -66,16 +75,19 @@ export interface Served {
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
 }
 
+/** @param port any free one by default */
 export async function serve(
-  { folder }: Built,
+  { folder }: Pick<Built, "folder">,
   name: FunctionName,
   env: Readonly<Record<string, string>>,
+  port = 0,
 ): Promise<Served> {
-  const port = await freePort();
-  const main = join(folder, "node_modules", framework, "build/src/main.js");
+  const listens = port === 0 ? await freePort() : port;
+  const own = join(folder, name);
+  const main = join(own, "node_modules", framework, "build/src/main.js");
   const child = spawn(process.execPath, [main, `--target=${name}`], {
-    cwd: join(folder, name),
-    env: { ...env, PORT: String(port), NODE_ENV: "production" },
+    cwd: own,
+    env: { ...env, PORT: String(listens), NODE_ENV: "production" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
@@ -84,14 +96,14 @@ export async function serve(
       printed += text;
     });
   }
-  const origin = `http://127.0.0.1:${port}`;
+  const origin = `http://127.0.0.1:${listens}`;
   for (const deadline = Date.now() + startWithinMs; !(await answers(origin)); await pause(20)) {
     if (child.exitCode !== null || Date.now() > deadline) {
       child.kill("SIGKILL");
       throw new Error(`${name} did not start:\n${printed}`);
     }
   }
-  return { port, origin, log: () => printed, stop: (signal = "SIGTERM") => end(child, signal) };
+  return { port: listens, origin, log: () => printed, stop: (signal = "SIGTERM") => end(child, signal) };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
@@ -112,11 +124,19 @@ async function answers(origin: string): Promise<boolean> {
   }
 }
 
+/** Below those that a machine gives by itself, and never the same twice: several processes may be about to listen. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = firstPort + randomInt(ports);
+    if (given.has(port)) continue;
+    given.add(port);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }

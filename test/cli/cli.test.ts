@@ -72,6 +72,12 @@ describe("the command line", () => {
     ["status prod/web", 0],
     ["status nothing", 1],
     ["ledger", 0],
+    ["list", 2],
+    ["list acme/web", 0],
+    ["list acme/web --detailed-exitcode", 3],
+    ["list acme/web:v1", 2],
+    ["list UPPER/Case", 2],
+    ["list web --limit 0", 2],
     ["ledger --limit 0", 2],
     ["ledger --limit many", 2],
     ["ledger --workload web", 2],
@@ -125,8 +131,8 @@ describe("the command line", () => {
   it("lists every command, and shows examples of each that it would run", async () => {
     const { out } = await cli("--help");
     const names = [...out.matchAll(/^ {2}((?:config )?[a-z]+)/gm)].map(([, name]) => name ?? "");
-    const readers = ["status", "explain", "ledger", "config check", "config schema"];
-    expect(names.slice(0, 7)).toEqual([...readers, "publish", "promote"]);
+    const readers = ["status", "explain", "list", "ledger", "config check", "config schema"];
+    expect(names.slice(0, 8)).toEqual([...readers, "publish", "promote"]);
     for (const name of readers) {
       const help = (await cli(`${name} --help`)).out;
       const examples = [...help.matchAll(/^ {2}landfall (.*?)(?: {2}.*)?$/gm)].map(([, line]) => line ?? "");
@@ -145,6 +151,7 @@ describe("the command line", () => {
     "explain prod/web",
     "explain event-1",
     "explain acme/web",
+    "list acme/web",
     "config schema",
   ])("`%s --json` prints data alone", async (line) => {
     expect(typeof (await cli(`${line} --json`)).json()).toBe("object");
@@ -340,7 +347,11 @@ describe("landfall config check", () => {
     folder = await mkdtemp(join(tmpdir(), "landfall-cli-"));
     await writeFile(
       join(folder, "good.yaml"),
-      `follow: ["${web}"]\nreconcile: { auth: [{ kind: bearer, token: "\${TOKEN}" }] }`,
+      [
+        `follow: ["${web}"]`,
+        `images: [{ image: "${web}", git: { url: "https://a.io/b", branch: main }, channels: [{ tag: prod }] }]`,
+        `reconcile: { auth: [{ kind: bearer, token: "\${TOKEN}" }] }`,
+      ].join("\n"),
     );
     await writeFile(join(folder, "bad.yaml"), "follow: [web]\nregistries: [{ host: a.io, auth: google }]");
   });
@@ -350,7 +361,7 @@ describe("landfall config check", () => {
     const { out, code } = await cli(`config check ${join(folder, "good.yaml")}`);
     expect(code).toBe(0);
     expect(out).toContain("good.yaml is fine.");
-    expect(out).toMatch(/hash +[0-9a-f]{12}/);
+    expect(out).toMatch(/images +docker\.io\/acme\/web prod\n +hash +[0-9a-f]{12}/);
   });
 
   it("tells every problem of a bad one", async () => {

@@ -1,8 +1,11 @@
+import type { ImageBuild } from "../../shared/domain/build.ts";
+import type { Commit } from "../../shared/domain/commit.ts";
 import type { ImagePush } from "../../shared/domain/push.ts";
 import type { Digest, Repository } from "../../shared/domain/reference.ts";
 import type { Rollout } from "../../shared/domain/rollout.ts";
 import type { WorkloadId } from "../../shared/domain/workload.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
+import type { Built, Channel, ImageDocument } from "../../shared/ledger/image-document.ts";
 import type { EventDocument, Ledger, Verdict, WorkloadDocument, Write } from "../../shared/ledger/ledger.ts";
 import { refId, rolloutId } from "../../shared/ledger/ledger.ts";
 
@@ -108,7 +111,65 @@ export function underWay(id: WorkloadId): WorkloadDocument {
   });
 }
 
+/** The commit that is one letter forty times. */
+export function commit(letter: string): Commit {
+  return letter.repeat(40) as Commit;
+}
+
+/** A build of the commit of that letter, under its tag; its digest has the same letter. */
+export function built(letter: string, change: Partial<Built> = {}): Built {
+  return {
+    commit: commit(letter),
+    tag: commit(letter),
+    digest: digest(letter),
+    event: `build-${letter}`,
+    ...change,
+  };
+}
+
+/** The event of such a build. */
+export function buildEvent(
+  letter: string,
+  outcome: string,
+  change: Partial<EventDocument> = {},
+  build: Partial<ImageBuild> = {},
+): EventDocument {
+  const { push: _, generation: _generation, ...rest } = event(commit(letter), [], { outcome, ...change });
+  const named = { image: web, tag: commit(letter), commit: commit(letter), digest: digest(letter) };
+  return { ...rest, digest: digest(letter), build: { kind: "build", ...named, branch: "main", ...build } };
+}
+
+/** A channel that got its digest a minute after the start, and whose workloads have their plans. */
+export function channel(letter: string, change: Partial<Channel> = {}): Channel {
+  return {
+    promoted: built(letter),
+    promotedMs: startMs + 60_000,
+    generation: 3,
+    planned: 3,
+    head: 7,
+    unsettled: [],
+    ...change,
+  };
+}
+
+/** An image whose head is the build `c`; `b` and `a` came before it. */
+export function image(
+  channels: ImageDocument["channels"],
+  change: Partial<ImageDocument> = {},
+): ImageDocument {
+  const head = { ...built("c"), commit: commit("c"), generation: 7, acceptedMs: startMs + 30_000 };
+  return {
+    repository: web,
+    head,
+    planned: 7,
+    channels,
+    builds: [built("a"), built("c"), built("b")],
+    ...change,
+  };
+}
+
 export interface Content {
+  readonly images?: readonly ImageDocument[];
   readonly workloads?: readonly WorkloadDocument[];
   readonly rollouts?: readonly Rollout[];
   readonly events?: Readonly<Record<string, EventDocument>>;
@@ -122,6 +183,9 @@ export async function ledgerOf(content: Content): Promise<Ledger> {
   const writes: readonly Write[] = [
     ...(content.workloads ?? []).map(
       (value): Write => ({ collection: "workloads", id: value.workload, value, expect: 0 }),
+    ),
+    ...(content.images ?? []).map(
+      (value): Write => ({ collection: "images", id: value.repository, value, expect: 0 }),
     ),
     ...(content.rollouts ?? []).map(
       (value): Write => ({

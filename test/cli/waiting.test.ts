@@ -8,14 +8,8 @@ import { systemClock } from "../../shared/clock.ts";
 import type { Commit } from "../../shared/domain/commit.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
-import type {
-  Built,
-  Channel,
-  Documents,
-  EventDocument,
-  ImageDocument,
-  Ledger,
-} from "../../shared/ledger/ledger.ts";
+import type { Built, Channel, ImageDocument } from "../../shared/ledger/image-document.ts";
+import type { Documents, EventDocument, Ledger } from "../../shared/ledger/ledger.ts";
 import { digest, rollout, startMs, workload } from "./record.ts";
 
 const image: Repository = "gcr.io/acme/api";

@@ -28,9 +28,11 @@ describe("a configuration", () => {
       follow: ["docker.io/acme/*"],
       webhooks: [],
       registries: [],
+      git: [],
       targets: [],
+      images: [],
       defaults: {
-        policy: "tag",
+        policy: { kind: "tag" },
         mode: "act",
         verify: { timeout: 600_000, stableFor: 15_000 },
         maxParallel: 4,
@@ -49,6 +51,16 @@ describe("a configuration", () => {
       "edge kubernetes",
       "lab kubernetes",
       "home kubernetes",
+    ]);
+    expect(config.git.map(({ host, kind }) => `${host} ${kind}`)).toEqual([
+      "github.com github",
+      "acme.googlesource.com gitiles",
+      "git.acme.io:8443 git",
+      "127.0.0.1:3000 git",
+    ]);
+    expect(config.images.map(({ image, channels }) => [image, ...channels.map(({ tag }) => tag)])).toEqual([
+      ["docker.io/acme/api", "int", "prod", "demo"],
+      ["docker.io/acme/tools-*"],
     ]);
     expect(config.defaults).toEqual((await parseConfig(follow)).defaults);
   });
@@ -99,8 +111,6 @@ describe("a configuration with mistakes", () => {
       "registries[0] (line 3)",
       "space missing",
     ],
-    ["git", `${follow}\ngit: []`, "git (line 2)", "not in this version"],
-    ["images", `${follow}\nimages: []`, "images (line 2)", "not in this version"],
     ["freezes", `${follow}\nfreezes: []`, "freezes (line 2)", "not in this version"],
     [
       "a rollback",
@@ -120,12 +130,42 @@ describe("a configuration with mistakes", () => {
       "registries[0].auth (line 3)",
       "not in this version",
     ],
-    ...["semver", "pattern", "commit", "channel"].map((policy): [string, string, string, string] => [
-      `the policy ${policy}`,
-      `${follow}\ndefaults: { policy: ${policy} }`,
+    [
+      "a policy misspelt",
+      `${follow}\ndefaults: { policy: tags }`,
       "defaults.policy (line 2)",
-      `\`${policy}\` is not in this version; use \`tag\` or \`none\``,
-    ]),
+      "is no policy; write `tag`, `none`",
+    ],
+    [
+      "a policy of other tools",
+      `${follow}\ndefaults: { policy: force }`,
+      "defaults.policy (line 2)",
+      "is what others call it; write `tag`",
+    ],
+    [
+      "a policy that is a list",
+      `${follow}\ndefaults: { policy: [tag] }`,
+      "defaults.policy (line 2)",
+      "is a list; expected text",
+    ],
+    [
+      "a policy that nobody writes",
+      `${follow}\ndefaults: { policy: channel }`,
+      "defaults.policy (line 2)",
+      "is never written",
+    ],
+    [
+      "a range that is none",
+      `${follow}\ndefaults: { policy: "semver:1,2" }`,
+      "defaults.policy (line 2)",
+      "has a range that",
+    ],
+    [
+      "a pattern without an order",
+      `${follow}\ndefaults: { policy: "pattern:^v.*$" }`,
+      "defaults.policy (line 2)",
+      "has no group that orders tags",
+    ],
     [
       "a source to come",
       webhook("{ source: harbor, secrets: [x] }"),

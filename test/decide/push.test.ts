@@ -194,6 +194,47 @@ describe("what an observed tag means for one workload", () => {
     expect(decision.kind === "skip" ? decision.reason : decision.kind).toBe(expected);
   });
 
+  it.each<{ name: string; settings: Workload["settings"]; image?: string; reason: string; detail?: string }>([
+    {
+      name: "the workload's label that is no policy",
+      settings: { policy: "^1.2" },
+      reason: "unsupported-policy",
+      detail: "landfall.policy seems to be a range; write `semver:` before it",
+    },
+    {
+      name: "the container's label that is none, though the workload's is one",
+      settings: { policy: "tag", "policy.web": "glob:v*" },
+      reason: "unsupported-policy",
+      detail: "landfall.policy.web is what others call it; write `pattern:REGEX`",
+    },
+    {
+      name: "an empty label",
+      settings: { policy: "" },
+      image: "acme/web:v0",
+      reason: "unsupported-policy",
+      detail:
+        "landfall.policy is empty; write `tag`, `none`, `commit`, `semver`, `semver:RANGE` or `pattern:REGEX`",
+    },
+    {
+      name: "the policy none, whatever tag was pushed",
+      settings: { policy: "none" },
+      image: "acme/web:v0",
+      reason: "policy-none",
+    },
+    {
+      name: "the policy commit, where nobody says which repository",
+      settings: { policy: "commit" },
+      reason: "other-tag",
+      detail: "it follows the newest commit, and its image has no `git` in the configuration",
+    },
+  ])("tells of $name", ({ settings, image = "acme/web:v1", reason, detail }) => {
+    expect(decidePush(seen, workload(image, { settings }), nothing, act)).toEqual({
+      kind: "skip",
+      reason,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  });
+
   it("leaves a tag that ends in -dirty alone", () => {
     const dirty = { ...seen, tag: "v1-dirty" };
     const decision = decidePush(dirty, workload("acme/web:v1-dirty"), nothing, act);
@@ -222,6 +263,67 @@ describe("what an observed tag means for one workload", () => {
         expect(decision.kind).toBe("skip");
       }),
     );
+  });
+});
+
+describe("what a version means for a workload that is to run another one", () => {
+  const rules: Rules = { ...act, rule: { ...rule, policy: { kind: "semver", range: "^1.2" } } };
+  const pushed: Observed = { ...seen, tag: "v1.2.9", generation: 1 };
+  const higher = { ...seen, tag: "v1.3.0", digest: digest("c"), generation: 1, line: "version" as const };
+  const behind = {
+    kind: "skip",
+    reason: "superseded",
+    detail: "it is to run v1.3.0, which is higher",
+  };
+
+  it.each<{ name: string; known: Partial<Known>; expected: object }>([
+    { name: "waits for the higher one", known: { open: { seq: 2, to: { web: higher } } }, expected: behind },
+    { name: "is to have the higher one, which was not deployed yet", known: {}, expected: behind },
+    {
+      name: "was put back to it by hand",
+      known: { deployed: { web: higher.digest } },
+      expected: { kind: "roll-out" },
+    },
+    {
+      name: "was put back to it by hand, and the higher one is on its way again",
+      known: { deployed: { web: higher.digest }, open: { seq: 3, to: { web: higher } } },
+      expected: behind,
+    },
+    {
+      name: "runs its digest already",
+      known: { wanted: { web: { ...higher, digest: digest("a") } }, deployed: { web: digest("a") } },
+      expected: behind,
+    },
+    {
+      name: "had another range at that time",
+      known: { wanted: { web: { ...higher, tag: "v2.0.0" } } },
+      expected: { kind: "roll-out" },
+    },
+    {
+      name: "followed a tag at that time",
+      known: { wanted: { web: { ...seen, tag: "v1.3.0", generation: 9 } } },
+      expected: { kind: "roll-out" },
+    },
+    {
+      name: "has seen this version with a newer digest",
+      known: { wanted: { web: { ...higher, tag: "v1.2.9", generation: 2 } } },
+      expected: { kind: "skip", reason: "superseded", detail: "docker.io named a newer digest since" },
+    },
+  ])("$name", ({ known, expected }) => {
+    const before = { ...nothing, wanted: { web: higher }, ...known };
+    const decision = decidePush(pushed, workload(`acme/web:v1.2.0@${digest("a")}`), before, rules);
+    expect(decision).toMatchObject(expected);
+  });
+
+  it.each([
+    { now: "v1.2.0", expected: undefined },
+    { now: "v1.3.0", expected: undefined },
+    { now: "v1.4.0", expected: "older" },
+    { now: "latest", expected: "unordered" },
+  ])("a plan for v1.3.0 meets a workload that runs $now: $expected", ({ now, expected }) => {
+    const found = workload(`acme/web:${now}@${digest("e")}`);
+    const other = stillFollows({ web: higher }, found, () => rules);
+    expect(other?.kind === "skip" ? other.reason : other).toBe(expected);
   });
 });
 

@@ -153,6 +153,15 @@ describe("verification of a rollout", () => {
       expected: { kind: "wait" },
     },
     {
+      name: "starts the window anew when it was begun by a clock that has been set back since",
+      looks: [
+        [601, both],
+        [1, both],
+        [16, both],
+      ],
+      expected: { kind: "succeeded" },
+    },
+    {
       name: "fails at the third replaced task",
       looks: [
         [1, both],

@@ -4,7 +4,7 @@ import type { Registry } from "../../shared/registry/registry.ts";
 
 export interface ModelRegistry extends Pick<Registry, "head" | "get" | "put" | "platforms" | "tags"> {
   /** Every PUT of a tag, in the order in which they took effect. */
-  readonly puts: readonly { readonly tag: string; readonly digest: Digest }[];
+  readonly puts: readonly { readonly tag: string; readonly digest: Digest; readonly bytes: Uint8Array }[];
   digestOf(repository: Repository, tag: string): Digest | undefined;
   /** Somebody pushes. */
   push(repository: Repository, tag: string, digest: Digest): void;
@@ -16,7 +16,7 @@ const mediaType = "application/vnd.oci.image.index.v1+json";
 /** A registry at the speed of memory, for properties that need thousands of runs. It holds every digest. */
 export function modelRegistry(): ModelRegistry {
   const tags = new Map<string, Digest>();
-  const puts: { tag: string; digest: Digest }[] = [];
+  const puts: ModelRegistry["puts"][number][] = [];
   const find = (repository: Repository, reference: string) =>
     isDigest(reference) ? reference : tags.get(`${repository}:${reference}`);
   return {
@@ -34,7 +34,7 @@ export function modelRegistry(): ModelRegistry {
     },
     async put(repository, tag, manifest) {
       tags.set(`${repository}:${tag}`, manifest.digest);
-      puts.push({ tag, digest: manifest.digest });
+      puts.push({ tag, digest: manifest.digest, bytes: manifest.bytes });
     },
     platforms: async () => [],
     tags: async (repository) =>

@@ -34,6 +34,12 @@ export interface ModelTarget extends Target {
   /** Somebody else changes something that replaces no task. */
   touch(name: string): void;
   remove(name: string): void;
+  /** A task ends by itself; another one takes its place, unless it stays down. */
+  crash(name: string, stays?: "down"): void;
+  /** What every call fails with, until it is told otherwise. */
+  trouble: Error | undefined;
+  /** How many calls it has had. */
+  calls(): number;
   imageOf(name: string): string | undefined;
   /** Everything but what a rollout is there to change. */
   rest(name: string): unknown;
@@ -63,6 +69,7 @@ export function modelTarget(name: string, options: ModelTargetOptions = {}): Mod
   const services = new Map<string, Service>();
   const writes: ModelWrite[] = [];
   let tasks = 0;
+  let calls = 0;
 
   function digestOf(image: string): Digest | undefined {
     const parsed = parseReference(image);
@@ -143,15 +150,24 @@ export function modelTarget(name: string, options: ModelTargetOptions = {}): Mod
     return { kind: "accepted" };
   }
 
-  return {
+  const asked = async <T>(answer: () => T): Promise<T> => {
+    calls++;
+    const { trouble } = model;
+    if (trouble !== undefined) throw trouble;
+    return answer();
+  };
+
+  const model: ModelTarget = {
     name,
     kind: "model",
     capabilities,
     writes,
-    list: async () => [...services.keys()].flatMap((service) => read(service) ?? []),
-    get: async (service) => read(service),
-    look: async (service) => look(service),
-    update: async (workload, change) => update(workload, change),
+    trouble: undefined,
+    calls: () => calls,
+    list: () => asked(() => [...services.keys()].flatMap((service) => read(service) ?? [])),
+    get: (service) => asked(() => read(service)),
+    look: (service) => asked(() => look(service)),
+    update: (workload, change) => asked(() => update(workload, change)),
     platforms: async () => [],
     close: async () => {},
     create: (service, image, { tasks: count = 1, labels = {}, containerLabels = {} } = {}) => {
@@ -171,10 +187,27 @@ export function modelTarget(name: string, options: ModelTargetOptions = {}): Mod
       if (found !== undefined) found.version++;
     },
     remove: (service) => services.delete(service),
+    crash: (service, stays) => {
+      const found = services.get(service);
+      const lost = found?.tasks.findIndex((task) => task.desired && task.state === "running") ?? -1;
+      const task = found?.tasks[lost];
+      if (found === undefined || task === undefined) return;
+      const ended: TaskLook = {
+        ...task,
+        desired: false,
+        state: "failed",
+        error: "task: non-zero exit (137)",
+      };
+      const [next] = stays === "down" ? [] : start(service, found.image, 1);
+      const others = found.tasks.filter((_, index) => index !== lost);
+      const taken = next === undefined ? [] : [{ ...next, slot: task.slot }];
+      found.tasks = [...taken, ...others, ended].slice(0, keptTasks);
+    },
     imageOf: (service) => services.get(service)?.image,
     rest: (service) => {
       const { labels, containerLabels, count } = services.get(service) ?? {};
       return { labels, containerLabels, count };
     },
   };
+  return model;
 }

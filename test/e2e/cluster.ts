@@ -18,6 +18,8 @@ export interface WorkloadOptions {
   readonly name: string;
   readonly image: Reference;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** The workload's own, none of its pods. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Fields of the spec. */
   readonly spec?: object;
   /** Fields of the container `app`. */
@@ -26,10 +28,10 @@ export interface WorkloadOptions {
   readonly pod?: object;
 }
 
-/** The cluster as its administrator sees it, with namespaces of this run. */
-export function cluster() {
+/** The cluster as its administrator sees it, with namespaces of this run. @param name what they begin with */
+export function cluster(name = "e2e-targets") {
   const runId = randomBytes(2).toString("hex");
-  const prefix = `e2e-targets-${runId}`;
+  const prefix = `${name}-${runId}`;
   const role = prefix;
   let cronJobs: Promise<string> | undefined;
   const namespaces = [`${prefix}-a`, `${prefix}-b`, `${prefix}-full`] as const;
@@ -57,6 +59,11 @@ export function cluster() {
       await bed.kubectl("delete", "namespace", ...namespaces, "--ignore-not-found", "--wait=false");
     },
 
+    /** Waits until one, e.g. `deployment/web`, runs what it was created with. */
+    async rolledOut(namespace: string, workload: string): Promise<void> {
+      await bed.kubectl("-n", namespace, "rollout", "status", workload, "--timeout=120s");
+    },
+
     /** The cluster as a target, for the user with that token. */
     target(token: string, scope: readonly string[] = namespaces): Target {
       return kubernetesTarget({ name: "k8s", namespaces: scope, access: fixedAccess(token) });
@@ -74,11 +81,11 @@ export function cluster() {
       ) as T;
     },
 
-    async pods(namespace: string, name: string): Promise<readonly KubernetesObject[]> {
+    async pods(namespace: string, name: string): Promise<readonly Pod[]> {
       const list = JSON.parse(
         await bed.kubectl("-n", namespace, "get", "pods", "-l", `app=${name}`, "-o=json"),
       );
-      return list.items as readonly KubernetesObject[];
+      return list.items as readonly Pod[];
     },
   };
 }
@@ -98,7 +105,18 @@ export interface KubernetesObject {
     readonly template: { readonly metadata: object; readonly spec: PodSpec };
     readonly jobTemplate: { readonly spec: { readonly template: { readonly spec: PodSpec } } };
   };
-  readonly status: { readonly containerStatuses?: readonly { readonly imageID: string }[] };
+}
+
+export interface Pod {
+  readonly metadata: KubernetesObject["metadata"];
+  readonly spec: PodSpec;
+  readonly status: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly containerStatuses?: readonly { readonly name: string; readonly imageID: string }[];
+    readonly initContainerStatuses?: readonly {
+      readonly state: { readonly terminated?: { readonly message?: string } };
+    }[];
+  };
 }
 
 interface PodSpec {
@@ -183,8 +201,8 @@ function fixedAccess(token: string): Access {
   return { connect: async () => connection, renew: async () => connection, close: async () => {} };
 }
 
-function metadataOf(namespace: string, { name, annotations }: WorkloadOptions): object {
-  return { namespace, name, ...(annotations === undefined ? {} : { annotations }) };
+function metadataOf(namespace: string, { name, annotations = {}, labels = {} }: WorkloadOptions): object {
+  return { namespace, name, annotations, labels };
 }
 
 function manifestOf({ kind, name, image, spec, app, pod }: WorkloadOptions, cronJobs: string): object {

@@ -9,9 +9,9 @@ import { type EmbeddedStore, openEmbedded } from "../../shared/embedded-store.ts
 import type { FaultPoint } from "../../shared/flows/recorder.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
-import { distributionDelivery } from "../deliveries.ts";
 import { type Death, type MortalLandfall, mortalLandfall } from "./mortal.ts";
-import { type ServiceEvent, swarm } from "./services.ts";
+import { createPair, expectOnce, writesOf } from "./pair.ts";
+import { swarm } from "./services.ts";
 import { testbed } from "./testbed.ts";
 
 const bed = testbed();
@@ -28,7 +28,6 @@ const sides = ["before", "after"] as const;
 const lanes = ["one", "two"] as const;
 const ahead = Number.MAX_SAFE_INTEGER;
 let events: Awaited<ReturnType<typeof engine.record>>;
-let built = 0;
 
 beforeAll(async () => {
   await engine.remove(prefix);
@@ -43,20 +42,18 @@ afterAll(async () => {
 
 /** Two services that run one tag, and a ledger for the processes that follow each other. */
 async function place(name: string, onFinished: (clean: () => Promise<void>) => void) {
-  const repository = `${path}-${name}`;
-  const image = `${bed.registry}/${repository}`;
-  const services = ["a", "b"].map((letter) => `${prefix}${run}-${name}-${letter}`);
+  const pair = await createPair({
+    engine,
+    name: `${prefix}${run}-${name}`,
+    repository: `${path}-${name}`,
+    secret,
+  });
+  const { services, image } = pair;
   const folder = await mkdtemp(join(tmpdir(), "landfall-deaths-"));
   const ledgerPath = join(folder, "ledger.db");
   const store: EmbeddedStore = openEmbedded(ledgerPath);
   const ledger: Ledger = embeddedLedger(store, systemClock);
   const messages = store.database.prepare("SELECT count(*) AS count FROM messages");
-  const push = (): Promise<Digest> =>
-    bed.pushImage(repository, "v1", { labels: { build: `${process.pid}-${++built}` } });
-  const first = await push();
-  await engine.create(
-    services.map((service) => ({ name: service, image: `${image}:v1@${first}`, monitorMs: 500 })),
-  );
   const config = JSON.stringify({
     follow: [image],
     webhooks: [{ source: "distribution", secrets: [secret] }],
@@ -70,17 +67,12 @@ async function place(name: string, onFinished: (clean: () => Promise<void>) => v
     await ledger.close();
     store.close();
     await rm(folder, { recursive: true });
-    await engine.remove(`${prefix}${run}-${name}-`);
-    await noContainers(`${prefix}${run}-${name}-`);
-    await engine.removeImages(image);
+    await pair.remove();
   });
 
   return {
-    services,
+    ...pair,
     ledger,
-    push,
-    delivery: (digest: Digest) =>
-      distributionDelivery(secret, [{ host: bed.registry, repository, tag: "v1", digest }]),
     /** A process that is ready to start. */
     spawn(): MortalLandfall {
       const child = mortalLandfall();
@@ -122,48 +114,8 @@ async function place(name: string, onFinished: (clean: () => Promise<void>) => v
 }
 type Place = Awaited<ReturnType<typeof place>>;
 
-/** Images of containers that are still being removed cannot be removed. */
-async function noContainers(names: string): Promise<void> {
-  const filters = encodeURIComponent(JSON.stringify({ name: [names] }));
-  const path = `/containers/json?all=1&filters=${filters}`;
-  for (const deadline = Date.now() + settledWithinMs; Date.now() < deadline; await pause(100)) {
-    if ((await engine.call<readonly unknown[]>("GET", path)).length === 0) return;
-  }
-}
-
-/** Each service runs the digest; Docker was told so once, started one task for it, and was told nothing else. */
-async function expectOnce({ services, ledger }: Place, digest: Digest, when: string): Promise<void> {
-  for (const service of services) {
-    const tasks = await engine.tasks(service);
-    const ours = tasks.filter((task) => task.Spec.ContainerSpec.Image.endsWith(`@${digest}`));
-    expect(
-      ours.map((task) => task.Status.State),
-      `tasks of ${service}, ${when}`,
-    ).toEqual(["running"]);
-    const writes = writesOf(service);
-    expect(
-      writes.filter((to) => to === digest),
-      `writes to ${service}, ${when}`,
-    ).toHaveLength(1);
-    expect(writes.at(-1), when).toBe(digest);
-    expect(writes, when).not.toContain("no image");
-    const rollouts = await ledger.rollouts({ workload: `swarm/${service}` }, 1);
-    expect(rollouts[0]?.value, when).toMatchObject({ state: "succeeded", to: { [service]: { digest } } });
-  }
-}
-
-/** Digests that Docker was told to bring a service to, in order; what came with its creation is left out. */
-function writesOf(service: string): readonly string[] {
-  const writes = events.events
-    .filter((event) => event.service === service && isWrite(event))
-    .map(({ attributes }) => attributes["image.new"]?.split("@")[1] ?? "no image");
-  return writes.slice(writes.findIndex((to) => to !== "no image"));
-}
-
-/** What the engine tells of an update's progress is not a write. */
-function isWrite({ attributes }: ServiceEvent): boolean {
-  return Object.keys(attributes).every((key) => !key.startsWith("updatestate."));
-}
+const once = (here: Place, digest: Digest, when: string) =>
+  expectOnce(here, { engine, events: events.events, ledger: here.ledger }, digest, when);
 
 describe.concurrent("a process", () => {
   it("killed at any point of a push leaves nothing that the next one does not bring to its end, once", async ({
@@ -205,7 +157,7 @@ describe.concurrent("a process", () => {
     await here.start(next, 0);
     await here.settled(next, digest, { withinMs: 180_000, sweeps: false });
     process.stdout.write(`carried on by the machine's clock after ${Date.now() - diedMs} ms\n`);
-    await expectOnce(here, digest, "killed after its write");
+    await once(here, digest, "killed after its write");
   }, 240_000);
 
   it.for([
@@ -223,12 +175,12 @@ describe.concurrent("a process", () => {
     await here.start(other, laterMs);
     if (newer) await other.deliver(here.delivery(last));
     await here.settled(other, last);
-    const before = here.services.map(writesOf);
+    const before = here.services.map((service) => writesOf(service, events.events));
 
     stalled.release();
     await here.logs(stalled, "fenced");
-    await expectOnce(here, last, "after the late write");
-    expect(here.services.map(writesOf)).toEqual(before);
+    await once(here, last, "after the late write");
+    expect(here.services.map((service) => writesOf(service, events.events))).toEqual(before);
   });
 });
 
@@ -243,7 +195,7 @@ async function lane(
   const first = await here.push();
   await current.deliver(here.delivery(first));
   await here.settled(current, first);
-  await expectOnce(here, first, "undisturbed");
+  await once(here, first, "undisturbed");
   const { points } = current;
   let next = here.spawn();
   for (const death of deaths) {
@@ -258,7 +210,7 @@ async function lane(
     await here.start(current, aheadMs);
     next = here.spawn();
     await here.settled(current, digest);
-    await expectOnce(here, digest, when);
+    await once(here, digest, when);
   }
   await Promise.all([current.kill(), next.kill()]);
   return { points };

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { engineAt } from "../../functions/local/sandbox/swarmpit/engine.ts";
 import {
   type SandboxSwarmpit,
@@ -9,7 +9,11 @@ import { systemClock } from "../../shared/clock.ts";
 import { type Digest, printReference } from "../../shared/domain/reference.ts";
 import { create } from "../../shared/targets/swarmpit/swarmpit.ts";
 import type { Change, Look, Target } from "../../shared/targets/target.ts";
+import { logLinear } from "../contracts/history-graphs.ts";
 import { targetContract } from "../contracts/target.ts";
+import { dockerhubDelivery } from "../deliveries.ts";
+import { hostGit } from "./git/commits.ts";
+import { startLandfall } from "./landfall.ts";
 import { type ImageBehaviour, testbed } from "./testbed.ts";
 
 const prefix = "e2e-swarmpit";
@@ -74,6 +78,7 @@ targetContract(
 describe("a Swarmpit over a real Docker Swarm", () => {
   let engine: ReturnType<typeof engineAt>;
   let swarmpit: SandboxSwarmpit;
+  let token: string;
   let target: Target;
 
   beforeAll(async () => {
@@ -83,7 +88,8 @@ describe("a Swarmpit over a real Docker Swarm", () => {
       clock: systemClock,
       registryAccounts: [{ url: `http://${bed.registry}` }],
     });
-    target = targetAt(swarmpit.url, swarmpit.token());
+    token = swarmpit.token();
+    target = targetAt(swarmpit.url, token);
   });
   afterEach(() => bed.removeServices(prefix));
   afterAll(async () => {
@@ -193,6 +199,72 @@ describe("a Swarmpit over a real Docker Swarm", () => {
     const node = await bed.docker("info", "--format", "{{.Swarm.NodeID}}");
     expect(look.wantedTasks).toBe(1);
     expect(look.tasks.map((task) => task.slot)).toEqual([node]);
+  });
+
+  it("follows versions with one service and commits with another, whatever is pushed in between", async () => {
+    const [versions, commits] = [`${prefix}-versions`, `${prefix}-commits`];
+    const own = `policies-${Date.now().toString(36)}`;
+    const repository = `${bed.registry}/e2e-swarmpit/${own}`;
+    const git = await hostGit();
+    onTestFinished(() => git.close());
+    const { id, ...made } = await git.make(logLinear);
+    const tags = [
+      "v1.2.0",
+      "v1.3.0",
+      "v1.2.9",
+      "v1.4.0-rc.1",
+      "v2.0.0",
+      id("c1"),
+      id("c3"),
+      id("c2"),
+      id("c5"),
+    ];
+    const digests = new Map<string, Digest>();
+    for (const tag of tags) digests.set(tag, await push(own, { labels: { tag } }, tag));
+    const pinned = (tag: string) => `${repository}:${tag}@${digests.get(tag)}`;
+    for (const [name, tag, policy] of [
+      [versions, "v1.2.0", "semver:^1.2"],
+      [commits, id("c1"), "commit"],
+    ] as const) {
+      const options = ["--label", `landfall.policy=${policy}`, "--update-monitor", "1s"];
+      await bed.createService(name, pinned(tag), ...options);
+      await until(target, name, (look) => look.tasks.some(({ state }) => state === "running"));
+    }
+    const secret = "a-secret-that-docker-hub-knows";
+    const landfall = await startLandfall({
+      config: {
+        follow: [repository],
+        webhooks: [{ source: "dockerhub", secrets: [secret], hostAliases: { "docker.io": bed.registry } }],
+        registries: [{ host: bed.registry, plainHttp: true }],
+        git: [git.entry],
+        targets: [{ name: "pit", kind: "swarmpit", url: swarmpit.url, token }],
+        images: [
+          { image: repository, git: { url: await git.url({ id, ...made }), branch: "main" }, policy: "none" },
+        ],
+        defaults: { verify: { timeout: "1m", stableFor: "1s" } },
+      },
+    });
+    onTestFinished(() => landfall.remove());
+    swarmpit.requests.length = 0;
+    const hear = (tag: string) =>
+      landfall.deliver(dockerhubDelivery(secret, { repository: `e2e-swarmpit/${own}`, tag }));
+
+    for (const tag of ["v1.3.0", id("c3")]) await hear(tag);
+    await landfall.ended(2);
+    for (const tag of ["v1.2.9", "v1.4.0-rc.1", "v2.0.0", id("c2"), id("c5")]) await hear(tag);
+    const states = async () => (await landfall.events()).map(({ state }) => state);
+    await expect.poll(states, { timeout: 30_000 }).toEqual(Array(7).fill("done"));
+
+    expect((await landfall.rollouts()).map(({ workload, state }) => `${workload} ${state}`).sort()).toEqual([
+      `pit/${commits} succeeded`,
+      `pit/${versions} succeeded`,
+    ]);
+    expect(await runningImages(versions)).toEqual([pinned("v1.3.0")]);
+    expect(await runningImages(commits)).toEqual([pinned(id("c3"))]);
+    const posts = swarmpit.requests.filter(({ method }) => method === "POST").map(({ path }) => path);
+    expect(posts.map((path) => path.replace(/.*\?/, "")).sort()).toEqual(
+      ["v1.3.0", id("c3")].map((tag) => `tag=${tag}`).sort(),
+    );
   });
 
   it("lists labels that act and labels that do not, and finds services by their exact name only", async () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { firestoreClient } from "../../shared/ledger/firestore/client.ts";
+import { isConflict } from "../../shared/ledger/firestore/failures.ts";
 import type { FirestoreClient, Query } from "../../shared/ledger/firestore/wire.ts";
 import { firestoreLedger } from "../../shared/ledger/firestore.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
@@ -10,13 +11,20 @@ export interface FirestoreProject {
   readonly host: string;
   readonly project: string;
   /** A ledger as another process would have it, with a connection of its own. */
-  ledger(watched?: Watched, clock?: Clock): Ledger;
+  ledger(around?: Around, clock?: Clock): Ledger;
   /** The emulator's REST interface, below the project's documents. `caller`: nobody, or its owner. */
   rest(
     method: string,
     path: string,
     options?: { readonly caller?: "nobody"; readonly body?: object },
   ): Promise<Response>;
+}
+
+/** What stands between a ledger and the client that speaks to Firestore. */
+interface Around {
+  wrap(client: FirestoreClient): FirestoreClient;
+  /** Stands around the opening of the client. */
+  opening?<T>(open: () => Promise<T>): Promise<T>;
 }
 
 /** What a ledger asked of Firestore, as it is billed. */
@@ -29,35 +37,36 @@ interface Bill {
   readonly refused: number;
 }
 
-export interface Watched {
+export interface Watched extends Around {
   readonly bill: Bill;
   /** Since it was last asked. */
   spent(): Bill;
   /** Duration of every call, ms, by its kind. */
   readonly tookMs: Readonly<Record<"read" | "commit" | "query" | "count", number[]>>;
+  /** Codes of calls that failed without being refused, e.g. 10 for ABORTED. */
+  readonly disturbed: number[];
   /** The next commit takes effect, and its answer is lost. */
   loseAnswer(): void;
-  wrap(client: FirestoreClient): FirestoreClient;
 }
 
 const nothing: Bill = { reads: 0, writes: 0, deletes: 0, calls: 0, refused: 0 };
 
-export function firestoreProject(): FirestoreProject {
+export function firestoreProject(project = `demo-${randomUUID()}`): FirestoreProject {
   const host = process.env.FIRESTORE_EMULATOR_HOST;
   if (host === undefined || host === "") {
     throw new Error(
       "FIRESTORE_EMULATOR_HOST is not set: host and port of a running Firestore emulator, e.g. 127.0.0.1:8085",
     );
   }
-  const project = `demo-${randomUUID()}`;
   const connection = { projectId: project, emulatorHost: host };
   return {
     host,
     project,
-    ledger: (watched, clock = systemClock) => {
+    ledger: (around, clock = systemClock) => {
+      const opening = around?.opening ?? ((act) => act());
       const open = async () => {
-        const client = await firestoreClient(connection);
-        return watched?.wrap(client) ?? client;
+        const client = await opening(() => firestoreClient(connection));
+        return around?.wrap(client) ?? client;
       };
       return firestoreLedger({ ...connection, clock, open });
     },
@@ -77,6 +86,7 @@ export function watched(): Watched {
   let bill = nothing;
   let told = nothing;
   let loses = false;
+  const disturbed: number[] = [];
   const tookMs: Watched["tookMs"] = { read: [], commit: [], query: [], count: [] };
 
   function add(more: Partial<Bill>): void {
@@ -86,6 +96,9 @@ export function watched(): Watched {
     const startMs = performance.now();
     try {
       return await act();
+    } catch (error) {
+      if (!isConflict(error)) disturbed.push(codeOf(error));
+      throw error;
     } finally {
       tookMs[kind].push(performance.now() - startMs);
     }
@@ -101,6 +114,7 @@ export function watched(): Watched {
       return spent;
     },
     tookMs,
+    disturbed,
     loseAnswer: () => {
       loses = true;
     },
@@ -136,11 +150,20 @@ export function watched(): Watched {
   };
 }
 
+function codeOf(error: unknown): number {
+  return error instanceof Error && "code" in error ? Number(error.code) : Number.NaN;
+}
+
 /** Of a table of calls: how many, and how long the middle one and the 95th of a hundred took, ms. */
 export function percentiles(tookMs: readonly number[]): string {
+  const at = (share: number) => percentile(tookMs, share).toFixed(1);
+  return `${tookMs.length} calls, p50 ${at(0.5)} ms, p95 ${at(0.95)} ms`;
+}
+
+/** @param share in [0, 1), e.g. 0.95 */
+export function percentile(tookMs: readonly number[], share: number): number {
   const sorted = tookMs.toSorted((one, other) => one - other);
-  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? Number.NaN).toFixed(1);
-  return `${sorted.length} calls, p50 ${at(0.5)} ms, p95 ${at(0.95)} ms`;
+  return sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
 }
 
 function sum(one: Bill, other: Bill, sign = 1): Bill {

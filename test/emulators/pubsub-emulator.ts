@@ -20,7 +20,7 @@ export interface PubsubTopic {
 }
 
 /** Durations as Pub/Sub writes them: `1.5s`. */
-interface SubscriptionPolicy {
+export interface SubscriptionPolicy {
   readonly minimumBackoff?: string;
   readonly maximumBackoff?: string;
   readonly maxDeliveryAttempts?: number;

@@ -28,6 +28,7 @@ export interface Death {
 export interface Calls {
   ledger: number;
   registry: number;
+  history: number;
   target: number;
   bus: number;
   notifiers: number;
@@ -49,7 +50,7 @@ export async function live(stage: Stage, deaths: readonly Death[] = []): Promise
   const lives: Life[] = [];
   for (const death of [...deaths, undefined]) {
     const recorder = mortal(death);
-    const calls: Calls = { ledger: 0, registry: 0, target: 0, bus: 0, notifiers: 0 };
+    const calls: Calls = { ledger: 0, registry: 0, history: 0, target: 0, bus: 0, notifiers: 0 };
     lives.push({ points: recorder.points, calls });
     if ((await process(stage, recorder, calls, delivered)) === "at rest") break;
     stage.here.clock.set(stage.here.clock.now() + (death?.pauseMs ?? 0));
@@ -108,7 +109,8 @@ function counted(deps: FlowDeps, calls: Calls): FlowDeps {
   return {
     ...deps,
     ledger: counting(deps.ledger, ["commit"], () => calls.ledger++),
-    registry: counting(deps.registry, ["head", "platforms"], () => calls.registry++),
+    registry: counting(deps.registry, ["head", "get", "put", "platforms"], () => calls.registry++),
+    history: counting(deps.history, ["order"], () => calls.history++),
     targets: deps.targets.map((at) => ({
       ...at,
       target: counting(at.target, ["list", "get", "look", "update", "platforms"], () => calls.target++),

@@ -17,6 +17,10 @@ export interface Scenario {
   readonly fails?: true;
   /** What people are told of, where somebody tells them; default each workload. */
   readonly tells?: readonly string[];
+  /** What workloads are to run in the end, by name, as a letter; default what the tag points to. */
+  readonly wants?: Readonly<Record<string, string>>;
+  /** What else has to be true in the end. */
+  readonly check?: (here: World) => Promise<void>;
 }
 
 const arm: Platform = { os: "linux", architecture: "arm64" };

@@ -118,7 +118,9 @@ async function check(here: World, plan: Plan, bad: readonly Digest[]): Promise<v
   for (const { value } of await here.ledger.rollouts({}, 1000)) {
     // Nobody judges another one's rollout: only an image that fails has a failed rollout, and it never has another.
     const isBad = Object.values(value.to).some((each) => bad.includes(each.digest));
-    expect(isBad ? ["failed", "rolled-back", "superseded"] : ["succeeded", "superseded"]).toContain(value.state);
+    expect(isBad ? ["failed", "rolled-back", "superseded"] : ["succeeded", "superseded"]).toContain(
+      value.state,
+    );
     expect(value.reason).toBeTruthy();
   }
   expect(here.deadLetters).toEqual([]);

@@ -11,7 +11,7 @@ import { take } from "../../shared/flows/take.ts";
 import type { CommitHistory } from "../../shared/history/commit-history.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
-import { silentLog } from "../../shared/log.ts";
+import { type Log, silentLog } from "../../shared/log.ts";
 import { type ModelRegistry, modelRegistry } from "../doubles/model-registry.ts";
 import { type ModelTarget, modelTarget } from "../doubles/model-target.ts";
 
@@ -19,7 +19,7 @@ export const tag = "v1";
 const repository: Repository = "docker.io/acme/web";
 
 /** What holds for an image without an entry of its own. */
-export const plainRule: ImageRule = { channels: [], policy: { kind: "tag" }, ignores: () => false };
+const plainRule: ImageRule = { channels: [], policy: { kind: "tag" }, ignores: () => false };
 const noHistory: Pick<CommitHistory, "order"> = {
   order: async () => {
     throw new Error("this world has no git");
@@ -38,21 +38,31 @@ export interface WorldOptions {
   /** Default: every step goes on at once. */
   readonly turn?: Turn;
   /** Default: `web`, which runs `v1`; or what each runs, by name. */
-  readonly workloads?: readonly string[] | Readonly<Record<string, string>>;
+  readonly workloads?: Workloads;
+  /** More targets beside `swarm`, by name. */
+  readonly others?: Readonly<Record<string, Workloads>>;
   readonly maxParallel?: number;
   readonly ledger?: (inner: Ledger) => Ledger;
+  /** What stands between every process and the registry. */
+  readonly between?: (registry: FlowDeps["registry"]) => FlowDeps["registry"];
   readonly frozenUntil?: FlowDeps["frozenUntil"];
   /** Default: no order, no channels, by tag. */
   readonly rule?: ImageRule;
   readonly history?: Pick<CommitHistory, "order">;
+  readonly log?: Log;
   /** Default: nobody is told anything. */
   readonly notifiers?: FlowDeps["notifiers"];
 }
+
+/** Names of services that run `v1`, or what each runs, by name. */
+type Workloads = readonly string[] | Readonly<Record<string, string>>;
 
 export interface World {
   readonly registry: ModelRegistry;
   readonly clock: Clock & { set(ms: number): void };
   readonly target: ModelTarget;
+  /** All of them, `target` first. */
+  readonly targets: readonly ModelTarget[];
   readonly ledger: Ledger;
   /** Messages that nobody has acknowledged. */
   readonly undelivered: Message[];
@@ -73,8 +83,8 @@ export interface World {
 const startMs = Date.UTC(2026, 0, 5, 12);
 
 export function world(options: WorldOptions = {}): World {
-  const { turn = async () => {}, workloads = ["web"], maxParallel = 4 } = options;
-  const { rule = plainRule, history = noHistory } = options;
+  const { turn = async () => {}, workloads = ["web"], others = {}, maxParallel = 4 } = options;
+  const { rule = plainRule, history = noHistory, between = (inner) => inner, log = silentLog } = options;
   let nowMs = startMs;
   let current = "a";
   const registry = modelRegistry();
@@ -95,14 +105,10 @@ export function world(options: WorldOptions = {}): World {
       nowMs = Math.max(nowMs, ms);
     },
   };
-  const target = modelTarget("swarm", {
-    behaviour: (digest) => (exits(digest) ? "exits" : "runs"),
-    now: () => nowMs,
-  });
-  const images: Readonly<Record<string, string>> = Array.isArray(workloads)
-    ? Object.fromEntries(workloads.map((name) => [name, `acme/web:${tag}@${digestOf("a")}`]))
-    : (workloads as Readonly<Record<string, string>>);
-  for (const [name, image] of Object.entries(images)) target.create(name, image, { tasks: 2 });
+  const targets = Object.entries({ swarm: workloads, ...others }).map(([name, running]) =>
+    targetOf(name, running, () => nowMs),
+  );
+  const [target] = targets as [ModelTarget, ...ModelTarget[]];
   const inner = embeddedLedger(":memory:", clock);
   const ledger = options.ledger?.(inner) ?? inner;
 
@@ -114,15 +120,15 @@ export function world(options: WorldOptions = {}): World {
         undelivered.push(...messages);
       },
     },
-    registry: {
+    registry: between({
       head: slow("HEAD", turn, registry.head),
       get: slow("GET", turn, registry.get),
       put: slow("PUT", turn, registry.put),
       platforms: registry.platforms,
       tags: registry.tags,
-    },
+    }),
     history: { order: slow("order", turn, (...asked) => history.order(...asked)) },
-    targets: [{ target: slowed(target, turn), mode: "act" }],
+    targets: targets.map((each) => ({ target: slowed(each, turn), mode: "act" })),
     follows: () => true,
     rule: () => rule,
     verify: { timeoutMs: 600_000, stableForMs: 1_000 },
@@ -133,7 +139,7 @@ export function world(options: WorldOptions = {}): World {
     configHash: "test",
     notifiers: options.notifiers ?? [],
     clock,
-    log: silentLog,
+    log,
     newId: () => `id-${++ids}`,
     random: () => 0.5,
     recorder,
@@ -159,6 +165,7 @@ export function world(options: WorldOptions = {}): World {
   return {
     clock,
     target,
+    targets,
     registry,
     ledger,
     undelivered,
@@ -198,6 +205,18 @@ export function world(options: WorldOptions = {}): World {
     },
     close: () => ledger.close(),
   };
+}
+
+function targetOf(name: string, workloads: Workloads, now: () => number): ModelTarget {
+  const target = modelTarget(name, {
+    behaviour: (digest) => (exits(digest) ? "exits" : "runs"),
+    now,
+  });
+  const images: Readonly<Record<string, string>> = Array.isArray(workloads)
+    ? Object.fromEntries(workloads.map((each) => [each, `acme/web:${tag}@${digestOf("a")}`]))
+    : (workloads as Readonly<Record<string, string>>);
+  for (const [each, image] of Object.entries(images)) target.create(each, image, { tasks: 2 });
+  return target;
 }
 
 /** A call that waits for its turn before it reaches the other side and before its answer comes back. */

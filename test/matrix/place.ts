@@ -3,6 +3,7 @@ import type { SandboxRegistry } from "../../functions/local/sandbox/registry/reg
 import type { FetchContent } from "../../functions/local/sandbox/swarm/image.ts";
 import { type SmallSwarm, smallSwarm } from "../../functions/local/sandbox/swarm/small-swarm.ts";
 import type { SwarmState } from "../../functions/local/sandbox/swarm/state.ts";
+import type { SwarmpitQuirks } from "../../functions/local/sandbox/swarmpit/operations.ts";
 import {
   type SandboxSwarmpit,
   startSandboxSwarmpit,
@@ -16,6 +17,8 @@ export interface PlaceOptions {
   readonly name: string;
   readonly kind: "swarm" | "swarmpit";
   readonly mode?: "act" | "observe";
+  /** Of its Swarmpit. */
+  readonly quirks?: Partial<SwarmpitQuirks>;
 }
 
 export interface ServiceOptions {
@@ -61,7 +64,7 @@ interface Around {
 }
 
 export async function startPlace(options: PlaceOptions, around: Around): Promise<Place> {
-  const { name, kind, mode } = options;
+  const { name, kind, mode, quirks = {} } = options;
   const { clock, registry, onSilence } = around;
   // Another machine's clock: nobody sets it when Landfall's is set.
   const startMs = clock.now();
@@ -88,6 +91,7 @@ export async function startPlace(options: PlaceOptions, around: Around): Promise
           engine: swarm.handle,
           clock: itsClock,
           registryAccounts: [{ url: registry.url, public: true }],
+          quirks,
         })
       : undefined;
   const listening = swarmpit === undefined ? await swarm.listen(0) : undefined;

@@ -14,12 +14,13 @@ import { loadConfig } from "../../shared/config/load.ts";
 import type { Digest } from "../../shared/domain/reference.ts";
 import { type FlowDeps, newBudget } from "../../shared/flows/deps.ts";
 import { type SweepReport, sweep } from "../../shared/flows/sweep.ts";
-import { HttpError, type HttpOptions, httpClient } from "../../shared/http.ts";
 import type { EventDocument, Ledger, WorkloadDocument } from "../../shared/ledger/ledger.ts";
 import type { Severity } from "../../shared/log.ts";
 import { type FaultyLedgerOptions, faultyLedger } from "../doubles/faulty-ledger.ts";
 import { type FaultyProxy, faultyProxy } from "../doubles/faulty-proxy.ts";
 import { type ManualClock, manualClock } from "../doubles/manual-clock.ts";
+import { awaitedCalls, calm, connecting } from "./awaited-calls.ts";
+import { ledgerUnderTest } from "./ledger-under-test.ts";
 import { type Place, type PlaceOptions, startPlace } from "./place.ts";
 
 export interface MatrixOptions {
@@ -27,6 +28,8 @@ export interface MatrixOptions {
   readonly targets?: readonly PlaceOptions[];
   /** More of `defaults`, as YAML between braces, e.g. `maxParallel: 1`. */
   readonly defaults?: string;
+  /** More of the configuration, as YAML; made with the repository that is pushed to. */
+  readonly more?: (repository: string) => string;
   /** What befalls the ledger's calls. */
   readonly ledger?: FaultyLedgerOptions;
   /** Who is told what, as YAML between brackets. */
@@ -91,9 +94,10 @@ const maxSweeps = 40;
 export async function matrix(options: MatrixOptions = {}): Promise<Matrix> {
   const clock = manualClock();
   /** Calls that an answer will come to without time going by. */
-  const awaited = new Set<string>();
-  const onSilence = (call: string) => void awaited.delete(call);
+  const awaited = awaitedCalls();
+  const onSilence = (call: string) => awaited.delete(call);
   options.silence?.(onSilence);
+  const ledgerHere = await ledgerUnderTest(clock, awaited);
   const registry = await startSandboxRegistry();
   const toRegistry = await faultyProxy({ to: registry.url, onSilence });
   const places = await Promise.all(
@@ -107,6 +111,7 @@ registries: [{ host: "${registry.host}", url: "${toRegistry.url}", plainHttp: tr
 targets: [${places.map((place) => place.config).join(", ")}]
 defaults: { verify: { timeout: 2m, stableFor: 15s }, ${options.defaults ?? ""} }
 notify: [${options.notify ?? ""}]
+${options.more?.(`${registry.host}/${repository}`) ?? ""}
 `;
   const logged: string[] = [];
   const told: { severity: Severity; message: string }[] = [];
@@ -123,17 +128,9 @@ notify: [${options.notify ?? ""}]
       },
     },
     connect: connecting(clock, awaited),
-    ledger: (inner) => faultyLedger(inner, options.ledger ?? {}),
+    ledger: (inner) => faultyLedger(ledgerHere(inner), options.ledger ?? {}),
   });
   const deps = await wiring.flows();
-
-  /** Lets everything run until it waits for time to go by. */
-  async function calm(): Promise<void> {
-    for (let turns = 0; turns < 6; ) {
-      await new Promise((resolve) => setImmediate(resolve));
-      turns = awaited.size > 0 ? 0 : turns + 1;
-    }
-  }
 
   /** Moves time from one alarm to the next until the work is done. */
   async function run<T>(work: Promise<T>): Promise<T> {
@@ -143,7 +140,7 @@ notify: [${options.notify ?? ""}]
     };
     work.then(end, end);
     for (;;) {
-      await calm();
+      await calm(awaited);
       if (done) return work;
       const nextMs = clock.nextMs();
       if (nextMs === undefined) throw new Error("nothing moves, and the work is not done");
@@ -225,7 +222,7 @@ notify: [${options.notify ?? ""}]
     pass: async (ms) => {
       const untilMs = clock.monotonic() + ms;
       for (;;) {
-        await calm();
+        await calm(awaited);
         const leftMs = untilMs - clock.monotonic();
         if (leftMs <= 0) return;
         await clock.advance(Math.min(leftMs, clock.nextMs() ?? leftMs));
@@ -265,35 +262,6 @@ notify: [${options.notify ?? ""}]
     },
   };
   return world;
-}
-
-/** Clients whose deadlines are on the manual clock; it stands still while an answer can come. */
-function connecting(clock: ManualClock, awaited: Set<string>) {
-  let calls = 0;
-  return (options: HttpOptions) => {
-    const http = httpClient({ ...options, connections: 128 });
-    return {
-      ...http,
-      request: (request: Parameters<typeof http.request>[0]) =>
-        new Promise<Awaited<ReturnType<typeof http.request>>>((resolve, reject) => {
-          const call = `${++calls}`;
-          awaited.add(call);
-          const cancel = clock.timer(request.deadlineMs, () => {
-            awaited.delete(call);
-            reject(new HttpError("deadline", true, `no answer within ${request.deadlineMs} ms`));
-          });
-          const ended = () => {
-            cancel();
-            awaited.delete(call);
-          };
-          const headers = { ...request.headers, "x-call": call };
-          http
-            .request({ ...request, headers })
-            .finally(ended)
-            .then(resolve, reject);
-        }),
-    };
-  };
 }
 
 async function stored<T>(found: Promise<T | undefined>, id: string): Promise<T> {

@@ -42,8 +42,14 @@ line, with what to write instead. No value of the file is ever printed: it may b
       const loaded = await loadConfig({ path, ...(env === undefined ? {} : { env }) });
       const wrong = call.options.secrets === true ? secretProblems(loaded) : [];
       if (wrong.length > 0) throw new ConfigError(wrong);
-      const { follow, webhooks, registries, targets, defaults } = loaded.config;
-      const counts = { webhooks: webhooks.length, registries: registries.length, targets: targets.length };
+      const { follow, webhooks, registries, git, targets, images, defaults } = loaded.config;
+      const counts = {
+        webhooks: webhooks.length,
+        registries: registries.length,
+        git: git.length,
+        targets: targets.length,
+        images: images.length,
+      };
       const rows = [
         ["follows", follow.join(", ")],
         ["webhooks", webhooks.map(({ source }) => source).join(", ") || "none: pushes cannot be reported"],
@@ -55,6 +61,16 @@ line, with what to write instead. No value of the file is ever printed: it may b
           "targets",
           targets.map(({ name, kind, mode }) => `${name} (${kind}, ${mode ?? defaults.mode})`).join(", ") ||
             "none: nothing is deployed",
+        ],
+        [
+          "git",
+          git.map(({ host, kind }) => `${host} (${kind})`).join(", ") || "none: asked without credentials",
+        ],
+        [
+          "images",
+          images
+            .map(({ image, channels }) => [image, ...channels.map(({ tag }) => tag)].join(" "))
+            .join(", ") || "none with an order or rules of their own",
         ],
         ["hash", loaded.hash],
       ];

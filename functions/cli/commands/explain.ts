@@ -1,6 +1,6 @@
 import { ambiguous } from "../address.ts";
 import { type Command, countOf } from "../command.ts";
-import { explain as explainAsked } from "../explanation.ts";
+import { explain as explainAsked, isKnown } from "../explanation.ts";
 import { renderExplanation } from "../render/explanation.ts";
 
 const defaultLimit = 5;
@@ -17,15 +17,20 @@ export const explain: Command = {
       about: `Events and rollouts to show, newest first; ${defaultLimit} when not given.`,
     },
   },
-  help: `Asked about an image: what was heard of it, what the registry said, the verdict for each workload with its reason
-and what to do about it, the rollouts that followed, and near misses: other tags of the same repository that were
-heard, workloads that were skipped. Asked about a workload: its rollouts and the pushes that concerned it. Asked about
-an event, by the id that a webhook was answered with: the same for that one push.
+  help: `Asked about an image: what was heard of it (pushes, builds, orders), what the registry said, what git said of its
+commit, the verdict for each workload with its reason and what to do about it, the rollouts that followed, its head and
+channels, and near misses: other tags of the same repository that were heard, workloads that were skipped. Asked about a
+workload: its rollouts and what concerned it. Asked about an event, by the id that a webhook, publish or promote answered
+with: the same for that one.
 
 An image needs no host when it is on Docker Hub or when only one repository of that name is known. Without a tag all
-tags are shown.`,
+tags are shown; a full commit id in the tag's place finds its builds, whatever their tags.`,
   examples: [
     ["explain acme/web:v1", "I pushed this. Where is it?"],
+    [
+      "explain gcr.io/acme/api:840ee5a432444a504020e1ec3b25e2e3f4763e7b",
+      "what became of this commit's build?",
+    ],
     ["explain swarm-prod/web", "why does this run what it runs?"],
     ["explain web --limit 1 --json", "the newest only, as data"],
   ],
@@ -52,10 +57,8 @@ tags are shown.`,
           return ambiguous(asked, answer.candidates);
         case "explained": {
           const { explained } = answer;
-          const heard =
-            explained.kind !== "image" || explained.events.length > 0 || explained.workloads.length > 0;
           return {
-            kind: heard ? "done" : "nothing",
+            kind: isKnown(explained) ? "done" : "nothing",
             text: renderExplanation(explained, clock.now()),
             json: explained,
           };

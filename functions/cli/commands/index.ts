@@ -3,6 +3,7 @@ import { configCheck } from "./config-check.ts";
 import { configSchema } from "./config-schema.ts";
 import { explain } from "./explain.ts";
 import { ledger } from "./ledger.ts";
+import { list } from "./list.ts";
 import { promote } from "./promote.ts";
 import { publish } from "./publish.ts";
 import { status } from "./status.ts";
@@ -11,6 +12,7 @@ import { status } from "./status.ts";
 export const commands: readonly Command[] = [
   status,
   explain,
+  list,
   ledger,
   configCheck,
   configSchema,

@@ -17,11 +17,11 @@ export const ledger: Command = {
     workload: {
       type: "string",
       value: "W",
-      about: "Only this workload, and the pushes that concerned it; any unique tail of its address.",
+      about: "Only this workload, and what concerned it; any unique tail of its address.",
     },
   },
-  help: `Pushes and rollouts in one list, by time. The last column of a push is its event's id: \`landfall explain ID\` tells
-all about it.`,
+  help: `Pushes, builds, orders and rollouts in one list, by time. The last column is the event's id: \`landfall explain ID\`
+tells all about it.`,
   examples: [
     ["ledger", "the last things that happened"],
     ["ledger --workload web --limit 100", "the history of one workload"],

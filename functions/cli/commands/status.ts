@@ -1,6 +1,7 @@
 import { matchAddress, unmatched } from "../address.ts";
 import type { Answer, Command } from "../command.ts";
-import { readWorkloads, type WorkloadView } from "../history.ts";
+import { readImages, readWorkloads, type WorkloadView } from "../history.ts";
+import { renderImages } from "../render/images.ts";
 import { renderStatus } from "../render/status.ts";
 
 export const status: Command = {
@@ -9,7 +10,10 @@ export const status: Command = {
   parameters: "[WORKLOAD]",
   maxArguments: 1,
   options: {},
-  help: `One line a container: the state of the newest rollout, the image and the digest that Landfall put there, since when,
+  help: `First the images whose builds have an order, if there are any: a line for the head, the newest commit that was
+accepted, and one for each channel: what it has, since when, and what it waits for or who moved it.
+
+Then one line a container: the state of the newest rollout, the image and the digest that Landfall put there, since when,
 and why it waits or failed. An arrow shows a rollout under way. Workloads that no push has concerned yet are not
 on record.
 
@@ -24,16 +28,22 @@ WORKLOAD is an address such as swarm-prod/web, or any tail of it that is unique,
     try {
       const all = await readWorkloads(ledger);
       const [asked] = call.arguments;
-      const chosen = asked === undefined ? all : choose(asked, all);
-      if ("kind" in chosen) return chosen;
-      if (chosen.length === 0) {
-        return {
-          kind: "nothing",
-          text: "No workload is on record: no push has been planned yet.",
-          json: { workloads: [] },
-        };
+      if (asked !== undefined) {
+        const chosen = choose(asked, all);
+        if ("kind" in chosen) return chosen;
+        return { kind: "done", text: renderStatus(chosen, clock.now()), json: { workloads: chosen } };
       }
-      return { kind: "done", text: renderStatus(chosen, clock.now()), json: { workloads: chosen } };
+      const images = await readImages(ledger);
+      const json = { images, workloads: all };
+      if (images.length + all.length === 0) {
+        const text = "No workload is on record: no push has been planned yet.";
+        return { kind: "nothing", text, json };
+      }
+      const parts = [
+        ...(images.length === 0 ? [] : [renderImages(images, clock.now())]),
+        ...(all.length === 0 ? [] : [renderStatus(all, clock.now())]),
+      ];
+      return { kind: "done", text: parts.join("\n\n"), json };
     } finally {
       await ledger.close();
     }

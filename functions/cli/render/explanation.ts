@@ -1,11 +1,14 @@
+import { explainOutcome } from "../../../shared/domain/outcomes.ts";
+import type { ImageDocument } from "../../../shared/ledger/image-document.ts";
 import type { Verdict } from "../../../shared/ledger/ledger.ts";
 import type { Explained } from "../explanation.ts";
 import type { EventView, WorkloadView } from "../history.ts";
+import { renderImages } from "./images.ts";
 import { renderRollout, renderRollouts } from "./rollouts.ts";
 import { renderStatus } from "./status.ts";
 import { columns, indented, oneLine, table } from "./table.ts";
 import { ago, instant } from "./time.ts";
-import { explainOutcome, explainVerdict, imageOf, shortDigest, shortImage } from "./words.ts";
+import { explainVerdict, shortCommit, shortDigest, shortImage, subjectOf } from "./words.ts";
 
 const maxOtherTags = 10;
 
@@ -19,6 +22,7 @@ export function renderExplanation(explained: Explained, nowMs: number): string {
     case "event":
       return joined([
         renderEvent(explained.event, nowMs),
+        ...imagePart(explained.image, nowMs),
         ...explained.rollouts.map(
           (rollout) => `${rollout.workload}\n${indented(renderRollout(rollout, nowMs), "  ")}`,
         ),
@@ -32,6 +36,7 @@ function renderImage(image: Explained & { kind: "image" }, nowMs: number): reado
   const name = image.tag === undefined ? image.repository : `${image.repository}:${image.tag}`;
   return [
     name,
+    ...imagePart(image.image, nowMs),
     ...image.refs.map(({ tag, digest, generation, observedMs, earlier }) =>
       digest === undefined
         ? `The registry: nothing is known of ${tag} yet.`
@@ -66,7 +71,7 @@ function renderWorkload(
     ...(details === "" ? [] : [details]),
     ...rollouts.map((rollout) => renderRollout(rollout, nowMs)),
     ...(events.length === 0
-      ? ["No push that is on record concerned it."]
+      ? ["Nothing that is on record concerned it."]
       : events.map((event) =>
           renderEvent(
             { ...event, verdicts: event.verdicts.filter((each) => each.workload === address) },
@@ -76,15 +81,20 @@ function renderWorkload(
   ];
 }
 
+function imagePart(image: ImageDocument | undefined, nowMs: number): readonly string[] {
+  return image === undefined ? [] : [renderImages([image], nowMs)];
+}
+
 function renderEvent(event: EventView, nowMs: number): string {
-  const { push, state, outcome, detail, digest, verdicts, more, dueMs, looks } = event;
-  const by = push?.pusher === undefined ? "" : ` by ${push.pusher}`;
+  const { push, build, state, outcome, detail, digest, verdicts, more, dueMs, looks } = event;
   const explained = outcome === undefined ? undefined : explainOutcome(outcome);
   const lines = [
-    `${ago(event.heardMs, nowMs)} (${instant(event.heardMs)}): ${imageOf(push)} ${push?.source === "sweep" ? "looked at again" : `pushed${by}`}`,
+    `${ago(event.heardMs, nowMs)} (${instant(event.heardMs)}): ${headline(event)}`,
     `  event    ${event.id}, ${push === undefined ? "" : `from ${push.source}, `}${state}${
       dueMs === undefined ? "" : `, looked at again ${ago(dueMs, nowMs)}`
     }${looks === 0 ? "" : `, asked ${looks + 1} times`}`,
+    ...(build?.commit === undefined ? [] : [`  commit   ${build.commit}`]),
+    ...(build?.buildUrl === undefined ? [] : [`  build    ${build.buildUrl}`]),
     ...(digest === undefined ? [] : [`  registry ${shortDigest(digest)}`]),
     ...(explained === undefined
       ? []
@@ -98,6 +108,26 @@ function renderEvent(event: EventView, nowMs: number): string {
   if (more > 0) lines.push(`  ... and ${more} more that are not kept.`);
   return lines.join("\n");
 }
+
+/** What was heard, of what and from whom. */
+function headline(event: EventView): string {
+  const { push, build, promote } = event;
+  const subject = subjectOf(event);
+  if (promote !== undefined) return `${subject}: ${promote.by} ordered to ${orders[promote.how]}`;
+  if (build !== undefined) {
+    const { branch, commit, tag } = build;
+    const from = commit === undefined || commit === tag ? "" : ` from ${shortCommit(commit)}`;
+    return `${subject} built${from}${branch === undefined ? "" : `, on ${branch}`}`;
+  }
+  const by = push?.pusher === undefined ? "" : ` by ${push.pusher}`;
+  return `${subject} ${push?.source === "sweep" ? "looked at again" : `pushed${by}`}`;
+}
+
+const orders = {
+  move: "move it on",
+  adopt: "adopt what somebody else put there",
+  restore: "put back what was there",
+} as const;
 
 function renderVerdicts(verdicts: readonly Verdict[]): string {
   return table(

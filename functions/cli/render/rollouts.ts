@@ -1,7 +1,7 @@
 import { isOpen, type RolloutView } from "../history.ts";
 import { table } from "./table.ts";
 import { ago, instant, took } from "./time.ts";
-import { shortImage, wantedText } from "./words.ts";
+import { shortCommit, shortImage, wantedText } from "./words.ts";
 
 /** One line a rollout, in the order given. */
 export function renderRollouts(rollouts: readonly RolloutView[], nowMs: number): string {
@@ -26,10 +26,17 @@ export function renderRollout(rollout: RolloutView, nowMs: number): string {
   return [
     `rollout ${rollout.seq}: ${rollout.state}${note === "" ? "" : `, ${note}`}`,
     `  from   ${from === "" ? "-" : from}`,
-    `  to     ${wantedText(rollout.to)}`,
+    `  to     ${wantedText(rollout.to)}${builtText(rollout)}`,
     `  cause  ${rollout.cause.kind}${rollout.cause.by === undefined ? "" : ` by ${rollout.cause.by}`}, event ${rollout.cause.event}`,
     `  times  ${steps(rollout)}`,
   ].join("\n");
+}
+
+/** The commits that it leads to, unless its tags name them already. */
+function builtText({ to, commits = {} }: RolloutView): string {
+  const unnamed = Object.entries(commits).filter(([container, commit]) => to[container]?.tag !== commit);
+  const names = [...new Set(unnamed.map(([, commit]) => shortCommit(commit)))];
+  return names.length === 0 ? "" : `, built from ${names.join(", ")}`;
 }
 
 /** Why it is where it is: the reason it ended with, or what it waits for and until when. */

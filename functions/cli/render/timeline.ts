@@ -2,7 +2,7 @@ import type { EventView, RolloutView } from "../history.ts";
 import { noteOf } from "./rollouts.ts";
 import { table } from "./table.ts";
 import { ago, instant } from "./time.ts";
-import { imageOf, wantedText } from "./words.ts";
+import { subjectOf, wantedText } from "./words.ts";
 
 /** Events and rollouts in one list, newest first; what an event led to stands above it. */
 export function renderTimeline(
@@ -32,14 +32,15 @@ function rolloutCells(rollout: RolloutView, nowMs: number): readonly string[] {
   ];
 }
 
-function eventCells({ id, push, state, outcome, verdicts, more }: EventView): readonly string[] {
+function eventCells(event: EventView): readonly string[] {
+  const { id, state, outcome, verdicts, more } = event;
   const planned = verdicts.filter(({ kind }) => kind === "planned").length;
   const counts = verdicts.length + more === 0 ? "" : `: ${planned} of ${verdicts.length + more} planned`;
-  return [
-    push === undefined ? "message" : push.source === "sweep" ? "sweep" : "push",
-    state,
-    imageOf(push),
-    `${outcome ?? "-"}${counts}`,
-    id,
-  ];
+  return [kindOf(event), state, subjectOf(event), `${outcome ?? "-"}${counts}`, id];
+}
+
+function kindOf({ push, build, promote }: EventView): string {
+  if (push !== undefined) return push.source === "sweep" ? "sweep" : "push";
+  if (build !== undefined) return "build";
+  return promote === undefined ? "message" : promote.how === "move" ? "promote" : promote.how;
 }

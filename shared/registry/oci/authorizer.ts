@@ -1,9 +1,10 @@
 import { RegistryDeniedError, RegistryResponseError } from "../../errors.ts";
 import type { HttpAnswer } from "../../http.ts";
+import { readJson } from "../../json.ts";
 import { Lru } from "../../lru.ts";
 import type { Challenge } from "./challenge.ts";
 import { namedUrl, type Reach } from "./host.ts";
-import { readJson, TokenAnswer } from "./schema.ts";
+import { TokenAnswer } from "./schema.ts";
 
 /** What a call needs a right for. */
 export interface Access {

@@ -7,11 +7,12 @@ import {
   maxRetryAfterMs,
   retryAfterMs,
 } from "../../http.ts";
+import { readJson } from "../../json.ts";
 import { type Access, type Authorization, authorizer } from "./authorizer.ts";
 import { parseChallenges } from "./challenge.ts";
 import { namedUrl, type Reach } from "./host.ts";
 import { type RateLimit, rateLimitOf } from "./quota.ts";
-import { ErrorAnswer, readJson } from "./schema.ts";
+import { ErrorAnswer } from "./schema.ts";
 
 interface RegistryCall {
   readonly method: "GET" | "HEAD" | "PUT";

@@ -12,6 +12,7 @@ import {
 import type { Platform } from "../../domain/workload.ts";
 import { RegistryResponseError } from "../../errors.ts";
 import { type HttpAnswer, type HttpClient, type HttpOptions, headerOf, httpClient } from "../../http.ts";
+import { readJson } from "../../json.ts";
 import { Lru } from "../../lru.ts";
 import type { Manifest, ManifestHead, Registry } from "../registry.ts";
 import { codesOf, type RegistryClient, registryClient } from "./client.ts";
@@ -23,7 +24,6 @@ import {
   ImageManifest,
   isIndexType,
   isManifestType,
-  readJson,
   SelfDescribed,
   WirePlatform,
 } from "./schema.ts";

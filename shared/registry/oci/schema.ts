@@ -55,18 +55,3 @@ export const TokenAnswer = z.object({
 export const ErrorAnswer = z.object({
   errors: z.array(z.object({ code: z.string(), message: z.optional(z.string()) })),
 });
-
-/** Reads JSON as that schema; `undefined` when it is neither. */
-export function readJson<Schema extends z.ZodMiniType>(
-  schema: Schema,
-  bytes: Buffer,
-): z.infer<Schema> | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return undefined;
-  }
-  const parsed = schema.safeParse(value);
-  return parsed.success ? parsed.data : undefined;
-}

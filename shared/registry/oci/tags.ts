@@ -1,8 +1,9 @@
 import { isTag } from "../../domain/reference.ts";
 import { RegistryResponseError } from "../../errors.ts";
 import { headerOf } from "../../http.ts";
+import { readJson } from "../../json.ts";
 import { codesOf, type RegistryClient } from "./client.ts";
-import { readJson, TagList } from "./schema.ts";
+import { TagList } from "./schema.ts";
 
 const pageSize = 1_000;
 const maxPages = 200;

@@ -23,11 +23,15 @@ export interface GitServer {
 export interface GitServerOptions {
   /** The `Authorization` that is asked for; without it nobody is. */
   readonly authorization?: string;
+  /** Default: any free one. */
+  readonly port?: number;
+  /** Where requests are written down; default: a list of its own. */
+  readonly seen?: SeenRequest[];
 }
 
 /** Serves the bare repositories of a folder by `git http-backend`, as a web server with CGI does. */
 export async function serveGit(folder: string, options: GitServerOptions = {}): Promise<GitServer> {
-  const seen: SeenRequest[] = [];
+  const { seen = [], port = 0 } = options;
   const server = createServer((request, response) => {
     const record = {
       method: request.method ?? "",
@@ -44,7 +48,7 @@ export async function serveGit(folder: string, options: GitServerOptions = {}): 
       record.bytes += bytes;
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,

@@ -20,7 +20,7 @@ export interface GraphRepository {
 }
 
 /** Runs git without the configuration of this machine or user. */
-export async function git(args: readonly string[], cwd: string): Promise<string> {
+async function git(args: readonly string[], cwd: string): Promise<string> {
   const { stdout } = await run("git", args, {
     cwd,
     env: gitEnvironment(),
@@ -32,7 +32,7 @@ export async function git(args: readonly string[], cwd: string): Promise<string>
   return stdout;
 }
 
-export const missing =
+const missing =
   "git is not installed: these tests make repositories with it and serve them by `git http-backend` (Debian: apt-get install git)";
 
 export function gitEnvironment(): Record<string, string> {

@@ -1,0 +1,19 @@
+import type { BuildView } from "../builds.ts";
+import { table } from "./table.ts";
+import { ago } from "./time.ts";
+import { shortCommit, shortDigest } from "./words.ts";
+
+/** One line a build; `NOW` marks the head and the channels that have it. */
+export function renderBuilds(builds: readonly BuildView[], nowMs: number): string {
+  return table(
+    ["COMMIT", "TAG", "DIGEST", "HEARD", "OUTCOME", "NOW"],
+    builds.map(({ commit, tag, digest, heardMs, outcome, isHead, channels }) => [
+      commit === undefined ? "-" : shortCommit(commit),
+      tag === commit ? "" : tag,
+      shortDigest(digest),
+      heardMs === undefined ? "" : ago(heardMs, nowMs),
+      outcome ?? "-",
+      [...(isHead ? ["(head)"] : []), ...channels].join(" "),
+    ]),
+  );
+}
