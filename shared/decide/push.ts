@@ -1,12 +1,13 @@
 import type { Commit } from "../domain/commit.ts";
 import { type Policy, parsePolicy } from "../domain/policy.ts";
 import type { SkipReason } from "../domain/reasons.ts";
-import { type Digest, hostOf, type Repository } from "../domain/reference.ts";
+import type { Digest, Repository } from "../domain/reference.ts";
 import type { Line, Wanted, WantedContainer } from "../domain/rollout.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import type { Pin } from "../ledger/ledger.ts";
-import { choosesByTag, compareTags, decideTag, matches } from "./policies/index.ts";
+import { choosesByTag, decideTag } from "./policies/index.ts";
 import type { ImageRule } from "./rules.ts";
+import { standingReason } from "./standing.ts";
 
 /** What was just observed of an image: what every container that follows it is to run. */
 export interface Observed {
@@ -54,9 +55,17 @@ export type PushDecision =
   /** The workload does not run this repository at all: not worth a line. */
   | { readonly kind: "unrelated" };
 
+/** A container that follows what was observed. */
+export interface Following {
+  readonly kind: "follows";
+  readonly container: Container;
+  /** What it goes by. */
+  readonly line: Line;
+  readonly policy?: Policy;
+}
+
 type Followed =
-  /** `line`: what it goes by. */
-  | { readonly kind: "follows"; readonly container: Container; readonly line: Line; readonly policy?: Policy }
+  | Following
   | { readonly kind: "skip"; readonly reason: SkipReason; readonly detail?: string }
   | { readonly kind: "unrelated" };
 
@@ -116,7 +125,7 @@ export function follows(seen: Observed, workload: Workload, rules: Rules): Wante
 
 function wantedBy(
   { repository, tag, digest, generation }: Observed,
-  following: readonly (Followed & { kind: "follows" })[],
+  following: readonly Following[],
 ): Wanted {
   return Object.fromEntries(
     following.map(({ container, line }) => {
@@ -215,83 +224,6 @@ function goesBy(
       return other(running);
     default:
       return policy satisfies never;
-  }
-}
-
-/** Reasons that stand against this digest whatever runs now. */
-function standingReason(
-  seen: Observed,
-  following: readonly (Followed & { kind: "follows" })[],
-  known: Known,
-): PushDecision | undefined {
-  const hold = known.held.find((each) => each.digest === seen.digest);
-  if (hold !== undefined) return { kind: "skip", reason: "held", detail: hold.reason };
-  const { pin } = known;
-  if (pin !== undefined && !lifts(seen, following, pin)) {
-    const why = pin.reason === undefined ? "" : `: ${pin.reason}`;
-    return { kind: "skip", reason: "pinned-by-person", detail: `by ${pin.by}${why}` };
-  }
-  for (const each of following) {
-    const wanted = wantedSince(seen, each, known);
-    if (wanted !== undefined) return { kind: "skip", reason: "superseded", detail: newerBy(seen, wanted) };
-  }
-  return undefined;
-}
-
-/** Whether an observation is newer than all that was known when a person pinned the workload, and was heard after that. */
-function lifts(
-  seen: Observed,
-  following: readonly (Followed & { kind: "follows" })[],
-  pin: NonNullable<Known["pin"]>,
-): boolean {
-  if (pin.until === "release" || seen.heardMs === undefined || seen.heardMs <= pin.sinceMs) return false;
-  return following.every((each) => isAhead(seen, each, pin.over[each.container.name]));
-}
-
-function isAhead(
-  seen: Observed,
-  { line, policy }: Followed & { kind: "follows" },
-  over: WantedContainer | undefined,
-): boolean {
-  if (over === undefined || (over.line ?? "tag") !== line) return true;
-  if (line === "head" || over.tag === seen.tag) return seen.generation > over.generation;
-  return line === "version" && policy !== undefined && (compareTags(policy, seen.tag, over.tag) ?? 0) > 0;
-}
-
-/** What a container is to run, if that comes from a later observation than this one, as far as the two can be compared. */
-function wantedSince(
-  seen: Observed,
-  { container, line, policy }: Followed & { kind: "follows" },
-  known: Known,
-): WantedContainer | undefined {
-  const wanted = known.wanted[container.name];
-  if (wanted === undefined || wanted.repository !== seen.repository || (wanted.line ?? "tag") !== line)
-    return undefined;
-  if (line === "head" || wanted.tag === seen.tag) {
-    return wanted.generation > seen.generation ? wanted : undefined;
-  }
-  if (line !== "version" || policy === undefined || !matches(policy, wanted.tag)) return undefined;
-  // Whoever set an older tag by hand means that one to be the measure.
-  const wasLeft =
-    known.open === undefined &&
-    known.deployed?.[container.name] === wanted.digest &&
-    container.reference?.digest !== wanted.digest;
-  return !wasLeft && (compareTags(policy, wanted.tag, seen.tag) ?? 0) > 0 ? wanted : undefined;
-}
-
-function newerBy(seen: Observed, { tag, line = "tag" }: WantedContainer): string {
-  switch (line) {
-    case "tag":
-    case "channel":
-      return `${hostOf(seen.repository)} named a newer digest since`;
-    case "head":
-      return "a newer commit was accepted since";
-    case "version":
-      return tag === seen.tag
-        ? `${hostOf(seen.repository)} named a newer digest since`
-        : `it is to run ${tag}, which is higher`;
-    default:
-      return line satisfies never;
   }
 }
 
