@@ -61,6 +61,7 @@ function crossProblems(raw: unknown): readonly Problem[] {
     ...repeated(raw, "images", "image", (image) => image),
     ...verifyTimes(raw),
     ...imageProblems(raw),
+    ...freezeTargets(raw),
     ...templates(raw),
   ];
 }
@@ -109,6 +110,18 @@ function verifyTimes(raw: unknown): readonly Problem[] {
       text: "`timeout` must be longer than `stableFor`, or no rollout can ever succeed",
     },
   ];
+}
+
+/** A freeze whose target is misspelt would hold nothing, and nobody would learn of it before the weekend. */
+function freezeTargets(raw: unknown): readonly Problem[] {
+  const known = listAt(raw, ["targets"]).map((item) => valueAt(item, ["name"]));
+  return listAt(raw, ["freezes"]).flatMap((freeze, index) =>
+    listAt(freeze, ["targets"]).flatMap((name, place) =>
+      typeof name !== "string" || known.includes(name)
+        ? []
+        : [{ path: ["freezes", index, "targets", place], text: "names no entry of `targets`" }],
+    ),
+  );
 }
 
 function durationAt(raw: unknown, path: Path, otherwise: string): number | undefined {

@@ -230,7 +230,7 @@ describe("images with mistakes", () => {
       "  - image: docker.io/acme/api",
       "    channels: [{ tag: prod, after: int, targets: [gke] }]",
       "    policy: commit",
-      "notify: []",
+      "registries: [{ host: gcr.io, auth: google }]",
     ].join("\n");
     expect((await problemsOf(text)).map((problem) => problem.split(/[ :]/)[0])).toEqual([
       "git[0].token",
@@ -238,7 +238,7 @@ describe("images with mistakes", () => {
       "images[0].channels[0].after",
       "images[0].channels[0].targets[0]",
       "images[0].policy",
-      "notify",
+      "registries[0].auth",
     ]);
   });
 });

@@ -35,8 +35,12 @@ describe("a configuration", () => {
         policy: { kind: "tag" },
         mode: "act",
         verify: { timeout: 600_000, stableFor: 15_000 },
+        rollback: true,
+        maxDriftShare: 0.2,
         maxParallel: 4,
       },
+      freezes: [],
+      notify: [],
       reconcile: { auth: [] },
     });
   });
@@ -88,6 +92,7 @@ describe("a configuration with mistakes", () => {
   const one = (target: string) => `${follow}\ntargets:\n  - ${target}`;
   const webhook = (entry: string) => `${follow}\nwebhooks:\n  - ${entry}`;
   const registry = (entry: string) => `${follow}\nregistries:\n  - ${entry}`;
+  const freeze = (entry: string) => `${follow}\nfreezes:\n  - ${entry}`;
   const swarm = 'kind: swarm, host: "unix:///var/run/docker.sock"';
 
   it.each<[name: string, text: string, path: string, says: string | RegExp]>([
@@ -111,18 +116,54 @@ describe("a configuration with mistakes", () => {
       "registries[0] (line 3)",
       "space missing",
     ],
-    ["freezes", `${follow}\nfreezes: []`, "freezes (line 2)", "not in this version"],
     [
-      "a rollback",
-      `${follow}\ndefaults: { rollback: true }`,
-      "defaults.rollback (line 2)",
-      "not in this version",
+      "a freeze in words",
+      freeze("{ cron: friday evening, duration: 60h, timezone: UTC }"),
+      "freezes[0].cron (line 3)",
+      "five fields",
     ],
     [
-      "a drift guard",
-      `${follow}\ndefaults: { maxDriftShare: 0.2 }`,
+      "a freeze with seconds",
+      freeze('{ cron: "0 0 18 * * 5", duration: 60h, timezone: UTC }'),
+      "freezes[0].cron (line 3)",
+      "five fields",
+    ],
+    [
+      "a freeze without an end",
+      freeze('{ cron: "0 18 * * 5", timezone: UTC }'),
+      "freezes[0].duration (line 3)",
+      "is missing: How long it lasts",
+    ],
+    [
+      "a freeze in nobody's time",
+      freeze('{ cron: "0 18 * * 5", duration: 60h, timezone: Europe/Springfield }'),
+      "freezes[0].timezone (line 3)",
+      "is no time zone",
+    ],
+    [
+      "a freeze of no target",
+      freeze('{ targets: [], cron: "0 18 * * 5", duration: 60h, timezone: UTC }'),
+      "freezes[0].targets (line 3)",
+      "name at least one",
+    ],
+    [
+      "a freeze of a target that is not there",
+      `${freeze('{ targets: [prodd], cron: "0 18 * * 5", duration: 60h, timezone: UTC }')}
+targets: [{ name: prod, ${swarm} }]`,
+      "freezes[0].targets[0] (line 3)",
+      "names no entry of `targets`",
+    ],
+    [
+      "a rollback in words",
+      `${follow}\ndefaults: { rollback: sometimes }`,
+      "defaults.rollback (line 2)",
+      "expected",
+    ],
+    [
+      "a drift guard in per cent",
+      `${follow}\ndefaults: { maxDriftShare: 20 }`,
       "defaults.maxDriftShare (line 2)",
-      "not in this version",
+      "at most 1",
     ],
     [
       "Google's credentials",
