@@ -10,6 +10,9 @@ export const framework = "@google-cloud/functions-framework";
 
 const root = join(import.meta.dirname, "../..");
 
+/** The same code as its CommonJS form, which Node takes; of modules only what is used gets into a bundle. */
+const yamlModules = join(root, "node_modules/yaml/browser/index.js");
+
 /** What CommonJS packages expect to find and an ES module does not have. */
 const commonJs = [
   'import { createRequire as landfallCreateRequire } from "node:module";',
@@ -35,6 +38,7 @@ export async function bundle(entry: string, folder: string): Promise<Metafile> {
     platform: "node",
     target: "node24",
     external: [framework],
+    alias: { yaml: yamlModules },
     banner: { js: commonJs },
     sourcemap: "linked",
     sourcesContent: false,

@@ -42,6 +42,12 @@ describe("the bundle of webhook", () => {
     expect(flows.toSorted()).toEqual(["shared/flows/admit.ts", "shared/flows/receive.ts"]);
   });
 
+  it("holds of YAML what reads it, not what prints its syntax tree", () => {
+    const yaml = [...sourcesIn(built.metafiles.webhook).keys()].filter((path) => path.includes("/yaml/"));
+    expect(yaml).toContain("node_modules/yaml/browser/dist/parse/parser.js");
+    expect(yaml.filter((path) => path.endsWith("/cst-stringify.js"))).toEqual([]);
+  });
+
   it("reads less than 256 KiB before it answers, and is below 512 KiB in all", () => {
     const { startBytes, allBytes } = sizesOf(built.metafiles.webhook);
     expect(startBytes).toBeLessThan(256 * 1024);
