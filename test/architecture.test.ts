@@ -22,7 +22,13 @@ const root = join(import.meta.dirname, "..");
 const capabilities: Readonly<Record<string, readonly string[]>> = {
   bus: ["bus.ts", "subscriber.ts"],
   history: ["commit-history.ts", "host.ts"],
-  ledger: ["ledger.ts", "image-document.ts", "notice-document.ts", "report-document.ts"],
+  ledger: [
+    "ledger.ts",
+    "image-document.ts",
+    "notice-document.ts",
+    "report-document.ts",
+    "workload-document.ts",
+  ],
   notify: ["notifier.ts"],
   registry: ["registry.ts"],
   sources: ["source.ts", "hook-secret.ts"],
