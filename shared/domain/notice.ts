@@ -7,6 +7,7 @@ export const noticeKinds = [
   "soak-failed",
   "conflict",
   "changed-outside",
+  "fighting",
   "guarded",
   "given-up",
   "dead-lettered",

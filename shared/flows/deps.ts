@@ -16,7 +16,7 @@ import type { Recorder } from "./recorder.ts";
 export interface FlowDeps {
   readonly ledger: Ledger;
   readonly bus: Pick<Bus, "publish">;
-  readonly registry: Pick<Registry, "head" | "get" | "put" | "platforms" | "tags">;
+  readonly registry: Pick<Registry, "head" | "get" | "put" | "platforms" | "tags" | "limits">;
   readonly history: Pick<CommitHistory, "order">;
   readonly targets: readonly FlowTarget[];
   /** Whether the configuration lets Landfall deploy images of this repository. */

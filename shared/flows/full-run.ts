@@ -27,11 +27,23 @@ export interface FullRunOrder {
   readonly by: string;
 }
 
+/** More rows than these are not answered. */
+const maxRows = 1_000;
+
 export interface FullRun {
   readonly kind: "report";
   readonly id: string;
   readonly report: ReportDocument;
-  readonly rows: readonly DriftRow[];
+  /** Absent where there are more than 1,000: they are in the ledger, in chunks. */
+  readonly rows?: readonly DriftRow[];
+}
+
+/** How far a full run has come: targets that were compared, and questions that were asked of registries. */
+export interface FullRunProgress {
+  readonly targets: number;
+  readonly ofTargets: number;
+  readonly asked: number;
+  readonly ofAsked: number;
 }
 
 /**
@@ -44,6 +56,7 @@ export async function fullRun(
   deps: FlowDeps,
   order: FullRunOrder,
   budget: Budget,
+  onProgress?: (progress: FullRunProgress) => void,
 ): Promise<FullRun | { readonly kind: "busy"; readonly untilMs: number }> {
   const id = `drift-${deps.newId()}`;
   const turn = await takeTurn(deps, id);
@@ -56,7 +69,8 @@ export async function fullRun(
   const rows: DriftRow[] = [];
   const guarded: GuardedPlan[] = [];
   const tickets: Ticket[] = [];
-  for (const { at, workloads } of listed) {
+  for (const [n, { at, workloads }] of listed.entries()) {
+    onProgress?.({ targets: n, ofTargets: listed.length, asked: 0, ofAsked: 0 });
     deps.log.write("info", `${at.target.name}: comparing ${workloads.length} workloads`, { report: id });
     const done = await runTarget(deps, { id, order, at, workloads, records, looks });
     rows.push(...done.rows);
@@ -73,7 +87,7 @@ export async function fullRun(
   await Promise.all(
     tickets.map((ticket) => advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket)),
   );
-  return { kind: "report", id, report, rows };
+  return { kind: "report", id, report, ...(rows.length > maxRows ? {} : { rows }) };
 }
 
 interface TargetRun {

@@ -14,7 +14,11 @@ const headlines: Readonly<Record<NoticeKind, { readonly one: string; readonly ma
     one: "Somebody else changed a workload",
     many: "workloads were changed by somebody else",
   },
-  guarded: { one: "The guard stopped a full run", many: "full runs were stopped by the guard" },
+  fighting: { one: "Somebody undoes what is repaired", many: "repairs are undone again and again" },
+  guarded: {
+    one: "The guard stopped what would be deployed",
+    many: "times the guard stopped what would be deployed",
+  },
   "given-up": { one: "A push was given up", many: "pushes were given up" },
   "dead-lettered": { one: "A message was set aside", many: "messages were set aside" },
   "config-rejected": { one: "A configuration was refused", many: "configurations were refused" },

@@ -12,6 +12,14 @@ export interface Manifest extends ManifestHead {
   readonly bytes: Uint8Array;
 }
 
+/** What a registry says of its rate limit, e.g. Docker Hub's `ratelimit-remaining: 20;w=21600`. */
+export interface RateLimit {
+  readonly limit?: number;
+  readonly remaining: number;
+  /** The window that the numbers count for, ms. */
+  readonly windowMs?: number;
+}
+
 /**
  * The registries of the configuration behind one door; each call goes to the repository's own host with that
  * host's own credentials.
@@ -37,4 +45,6 @@ export interface Registry {
    * Empty when the image does not say. At most one GET of the manifest.
    */
   platforms(repository: Repository, digest: Digest): Promise<readonly Platform[]>;
+  /** What that host's last answer about a manifest said of its rate limit; `undefined`: nothing. Asks nobody. */
+  limits(host: string): RateLimit | undefined;
 }

@@ -2,7 +2,8 @@ import type { Digest, Repository } from "../../shared/domain/reference.ts";
 import { isDigest } from "../../shared/domain/reference.ts";
 import type { Registry } from "../../shared/registry/registry.ts";
 
-export interface ModelRegistry extends Pick<Registry, "head" | "get" | "put" | "platforms" | "tags"> {
+export interface ModelRegistry
+  extends Pick<Registry, "head" | "get" | "put" | "platforms" | "tags" | "limits"> {
   /** Every PUT of a tag, in the order in which they took effect. */
   readonly puts: readonly { readonly tag: string; readonly digest: Digest; readonly bytes: Uint8Array }[];
   digestOf(repository: Repository, tag: string): Digest | undefined;
@@ -37,6 +38,7 @@ export function modelRegistry(): ModelRegistry {
       puts.push({ tag, digest: manifest.digest, bytes: manifest.bytes });
     },
     platforms: async () => [],
+    limits: () => undefined,
     tags: async (repository) =>
       [...tags.keys()].flatMap((key) =>
         key.startsWith(`${repository}:`) ? [key.slice(repository.length + 1)] : [],

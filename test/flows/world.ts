@@ -126,6 +126,7 @@ export function world(options: WorldOptions = {}): World {
       put: slow("PUT", turn, registry.put),
       platforms: registry.platforms,
       tags: registry.tags,
+      limits: registry.limits,
     }),
     history: { order: slow("order", turn, (...asked) => history.order(...asked)) },
     targets: targets.map((each) => ({ target: slowed(each, turn), mode: "act" })),

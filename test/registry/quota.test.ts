@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { retryAfterMs } from "../../shared/http.ts";
-import { type RateLimit, rateLimitOf } from "../../shared/registry/oci/quota.ts";
+import { rateLimitOf } from "../../shared/registry/oci/quota.ts";
+import type { RateLimit } from "../../shared/registry/registry.ts";
 
 const nowMs = Date.UTC(2026, 0, 5, 12);
 const sixHoursMs = 6 * 3_600_000;

@@ -8,10 +8,11 @@ import {
   retryAfterMs,
 } from "../../http.ts";
 import { readJson } from "../../json.ts";
+import type { RateLimit } from "../registry.ts";
 import { type Access, type Authorization, authorizer } from "./authorizer.ts";
 import { parseChallenges } from "./challenge.ts";
 import { namedUrl, type Reach } from "./host.ts";
-import { type RateLimit, rateLimitOf } from "./quota.ts";
+import { rateLimitOf } from "./quota.ts";
 import { ErrorAnswer } from "./schema.ts";
 
 interface RegistryCall {

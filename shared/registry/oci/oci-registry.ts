@@ -17,7 +17,6 @@ import { Lru } from "../../lru.ts";
 import type { Manifest, ManifestHead, Registry } from "../registry.ts";
 import { codesOf, type RegistryClient, registryClient } from "./client.ts";
 import { type OciHost, originOf, type Reach } from "./host.ts";
-import type { RateLimit } from "./quota.ts";
 import {
   acceptEveryManifest,
   ImageIndex,
@@ -39,8 +38,6 @@ export interface OciRegistryOptions {
 }
 
 export interface OciRegistry extends Registry {
-  /** What that host last said of its rate limit; `undefined`: nothing. */
-  limits(host: string): RateLimit | undefined;
   close(): Promise<void>;
 }
 

@@ -1,12 +1,5 @@
 import { type HttpAnswer, headerOf } from "../../http.ts";
-
-/** What a registry says of its rate limit, e.g. Docker Hub's `ratelimit-remaining: 20;w=21600`. */
-export interface RateLimit {
-  readonly limit?: number;
-  readonly remaining: number;
-  /** The window that the numbers count for, ms. */
-  readonly windowMs?: number;
-}
+import type { RateLimit } from "../registry.ts";
 
 /** `undefined`: no limit applies, or none that can be read. */
 export function rateLimitOf(answer: HttpAnswer): RateLimit | undefined {
