@@ -28,7 +28,7 @@ export interface FailureFacts {
 export type Aftermath =
   /** It is left as it is. */
   | { readonly kind: "stay"; readonly held: readonly Digest[] }
-  | { readonly kind: "restored"; readonly held: readonly Digest[] }
+  | { readonly kind: "restored"; readonly held: readonly Digest[]; readonly thenRetryMs?: number }
   | {
       readonly kind: "roll-back";
       readonly to: Wanted;
@@ -49,9 +49,10 @@ export function decideAftermath(facts: FailureFacts): Aftermath {
   const { blame, isRollback, restored, stands, rules } = facts;
   const held = blame === "image" && !isRollback ? heldBy(facts) : [];
   if (isRollback) return { kind: "stay", held };
-  if (restored) return { kind: "restored", held };
-  if (!stands) return { kind: "stay", held };
   const retryMs = blame === "environment" ? retryPausesMs[facts.retries] : undefined;
+  const thenRetry = retryMs === undefined ? {} : { thenRetryMs: retryMs };
+  if (restored) return { kind: "restored", held, ...thenRetry };
+  if (!stands) return { kind: "stay", held };
   const goesBack = rules.rollback && (blame === "image" || facts.short);
   if (!goesBack) return retryMs === undefined ? { kind: "stay", held } : { kind: "retry", afterMs: retryMs };
   if (!rules.pins) {
@@ -66,7 +67,7 @@ export function decideAftermath(facts: FailureFacts): Aftermath {
     if (retryMs !== undefined) return { kind: "retry", afterMs: retryMs };
     return { kind: "unavailable", why: "no digest is on record that it ran well with", held };
   }
-  return { kind: "roll-back", to, held, ...(retryMs === undefined ? {} : { thenRetryMs: retryMs }) };
+  return { kind: "roll-back", to, held, ...thenRetry };
 }
 
 /** The newest good references for all containers that failed together; only whole ones can be gone back to. */

@@ -39,7 +39,11 @@ export function successorOf(
       cause,
       from: { ...open.from, ...printed(open.to) },
       to,
-      times: { planned: nowMs, ...(open.times.heard === undefined ? {} : { heard: open.times.heard }) },
+      times: {
+        planned: nowMs,
+        ...(open.times.heard === undefined ? {} : { heard: open.times.heard }),
+        ...(more.state === "applying" ? { applying: nowMs } : {}),
+      },
       config: deps.configHash,
       attempts: 0,
       dueMs: nowMs + plannedDueMs,
@@ -71,12 +75,13 @@ export function successorOf(
   }
   if (aftermath?.kind === "retry") {
     const retryMs = nowMs + aftermath.afterMs;
-    return make({ kind: "retry", ...because }, open.to, {
-      again: true,
-      retries: times,
-      retryMs,
-      dueMs: retryMs,
-    });
+    const wait = { retries: times, retryMs, dueMs: retryMs };
+    return make({ kind: "retry", ...because }, open.to, { again: true, ...wait });
+  }
+  if (aftermath?.kind === "restored" && aftermath.thenRetryMs !== undefined) {
+    const retryMs = nowMs + aftermath.thenRetryMs;
+    const wait = { retries: times, retryMs, dueMs: retryMs };
+    return make({ kind: "retry", ...because }, open.to, { from: open.from, ...wait });
   }
   if (open.cause.kind === "rollback" && end.state !== "superseded" && before.retry !== undefined) {
     const { to, cause, pauseMs, times: retries } = before.retry;

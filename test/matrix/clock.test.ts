@@ -4,6 +4,7 @@ import type { PlaceOptions } from "./place.ts";
 import { type Matrix, matrix } from "./world.ts";
 
 let world: Matrix;
+let first: Digest;
 let second: Digest;
 afterEach(() => world.close());
 
@@ -11,7 +12,7 @@ const minutes = 60_000;
 
 async function begin(kind: PlaceOptions["kind"]): Promise<void> {
   world = await matrix({ targets: [{ name: "prod", kind }] });
-  const first = world.push();
+  first = world.push();
   await world.place("prod").create("web", world.image(first), { tasks: 2 });
   second = world.push();
 }
@@ -87,18 +88,22 @@ describe.each([
   { name: "10 minutes ahead of the target's", byMs: 10 * minutes },
   { name: "10 minutes behind the target's", byMs: -10 * minutes },
 ])("a clock that is $name", ({ byMs }) => {
-  it("blames and holds an image that fails, and lets the next one succeed", async () => {
+  it("blames and holds an image that fails, brings back the one before, and lets the next one succeed", async () => {
     await begin("swarm");
     world.clock.step(byMs);
     const bad = world.push("v1", { command: ["exit", "3", "100"] });
     await world.hear("bad", { digest: bad });
     await world.carryOn();
-    expect(await world.history("prod/web")).toEqual([expect.stringMatching(/^failed: update paused due to/)]);
+    expect(await world.history("prod/web")).toEqual([
+      expect.stringMatching(/^rolled-back: update paused due to/),
+      "succeeded: 2 of 2 tasks ran for 15 s",
+    ]);
     expect((await world.workload("prod/web")).holds).toMatchObject([{ digest: bad }]);
     const good = world.push();
     await world.hear("good", { digest: good });
     await world.carryOn();
     expect(await world.workload("prod/web")).toMatchObject({ deployed: { web: good }, holds: [] });
-    expect(await world.place("prod").writes()).toEqual([world.image(bad), world.image(good)]);
+    const images = [bad, first, good].map((digest) => world.image(digest));
+    expect(await world.place("prod").writes()).toEqual(images);
   });
 });

@@ -9,7 +9,7 @@ import {
   startSandboxSwarmpit,
 } from "../../functions/local/sandbox/swarmpit/swarmpit.ts";
 import type { Clock } from "../../shared/clock.ts";
-import { pathOf } from "../../shared/domain/reference.ts";
+import { isDigest, pathOf } from "../../shared/domain/reference.ts";
 import { type FaultyProxy, faultyProxy } from "../doubles/faulty-proxy.ts";
 import type { ManualClock } from "../doubles/manual-clock.ts";
 
@@ -46,7 +46,7 @@ export interface Place {
   imageOf(name: string): Promise<string>;
   /** The image of each write that Docker took, oldest first. */
   writes(): Promise<readonly string[]>;
-  /** What its nodes can do; may be changed at any time. */
+  /** What its nodes can do; may be changed at any time. What they have pulled once they keep. */
   readonly nodes: { canPull: boolean; pullMs: number };
   /** One of the tasks that run is killed. */
   kill(): Promise<void>;
@@ -70,14 +70,20 @@ export async function startPlace(options: PlaceOptions, around: Around): Promise
   const startMs = clock.now();
   const itsClock: Clock = { ...clock, now: () => startMs + clock.monotonic() };
   const nodes = { canPull: true, pullMs: 200 };
+  const kept = new Map<string, NonNullable<Awaited<ReturnType<FetchContent>>>>();
   const content: FetchContent = async (what, repository, reference) => {
+    const key = `${repository}/${what}/${reference}`;
+    const here = isDigest(reference) ? kept.get(key) : undefined;
+    if (here !== undefined) return here;
     if (!nodes.canPull) throw new Error("no basic auth credentials");
     const answer = await fetch(`${registry.url}/v2/${pathOf(repository)}/${what}/${reference}`, {
       headers: { accept: Object.values(mediaTypes).join(", ") },
     });
     if (!answer.ok) return undefined;
     const bytes = new Uint8Array(await answer.arrayBuffer());
-    return { mediaType: answer.headers.get("content-type") ?? "", bytes };
+    const pulled = { mediaType: answer.headers.get("content-type") ?? "", bytes };
+    kept.set(key, pulled);
+    return pulled;
   };
   const timing = {
     get pullMs() {
@@ -135,6 +141,8 @@ export async function startPlace(options: PlaceOptions, around: Around): Promise
         UpdateConfig: { Parallelism: 1, FailureAction: onFailure, Order: "stop-first" },
       });
       await clock.advance(5_000);
+      // What is due happens when somebody asks.
+      await swarm.snapshot();
     },
     async change(service, change) {
       const { id, version, spec } = await specOf(service);

@@ -25,52 +25,65 @@ async function newest() {
   return rollout?.value;
 }
 
+/** How a rollback ends, and what every good rollout says. */
+const ran = "succeeded: 2 of 2 tasks ran for 15 s";
+
+/** When each rollout was sent, s after the first one. */
+async function sentAfterSeconds(): Promise<readonly number[]> {
+  const rollouts = await world.ledger.rollouts({ workload: "swarm/web" }, 100);
+  const sent = rollouts.map(({ value: { times } }) => times.applying ?? 0).toReversed();
+  return sent.map((atMs) => Math.round((atMs - (sent[0] ?? 0)) / 1000));
+}
+
 describe("an image whose containers end at once", () => {
   interface Case {
     readonly onFailure: "pause" | "rollback" | "continue";
     readonly reason: RegExp;
-    /** What the service names in the end. */
-    readonly stays: "new" | "old";
+    /** Who brings the service back to what it ran. */
+    readonly back: "Landfall" | "Docker";
   }
 
   it.each<Case>([
     {
       onFailure: "pause",
       reason: /^update paused due to failure or early termination of task \w+: task: non-zero exit \(3\)$/,
-      stays: "new",
+      back: "Landfall",
     },
     {
       onFailure: "rollback",
       reason:
         /^update rolled back due to failure or early termination of task \w+: task: non-zero exit \(3\)$/,
-      stays: "old",
+      back: "Docker",
     },
     {
       onFailure: "continue",
       reason: /^its tasks do not stay up: \d were lost: task: non-zero exit \(3\)$/,
-      stays: "new",
+      back: "Landfall",
     },
   ])(
-    "fails in the words of a Docker that does `$onFailure`, is held, and another image goes out",
-    async ({ onFailure, reason, stays }) => {
+    "fails in the words of a Docker that does `$onFailure`, is held, makes room for the one before, and another image goes out",
+    async ({ onFailure, reason, back }) => {
       await web({ onFailure });
       const bad = exiting(100);
       await world.hear("bad", { digest: bad });
       await world.carryOn();
-      expect(await newest()).toMatchObject({ state: "failed", blame: "image" });
-      expect((await newest())?.reason).toMatch(reason);
-      expect(await place.imageOf("web")).toBe(world.image(stays === "new" ? bad : first));
+      const said = new RegExp(`^rolled-back: ${reason.source.slice(1)}`);
+      const rollback = back === "Landfall" ? [ran] : [];
+      expect(await world.history("swarm/web")).toEqual([expect.stringMatching(said), ...rollback]);
+      const writes = [world.image(bad), ...(back === "Landfall" ? [world.image(first)] : [])];
+      expect(await place.writes()).toEqual(writes);
+      expect(await place.running()).toEqual([world.image(first), world.image(first)]);
       const { holds, deployed } = await world.workload("swarm/web");
       expect(holds).toMatchObject([{ digest: bad, reason: expect.stringMatching(reason) }]);
-      expect(deployed).toEqual(stays === "new" ? { web: bad } : undefined);
+      expect(deployed).toEqual(back === "Landfall" ? { web: first } : undefined);
       const text = await world.explain("swarm/web");
-      expect(text).toMatch(/failed/);
+      expect(text).toMatch(/rolled-back/);
       expect(text).toContain("task: non-zero exit (3); blamed on the image");
       expect(text).toMatch(/held +[0-9a-f]{12} since/);
 
       await world.hear("again", { digest: bad });
       await world.carryOn();
-      expect(await place.writes()).toEqual([world.image(bad)]);
+      expect(await place.writes()).toEqual(writes);
       expect((await world.event("again")).verdicts).toMatchObject([
         { kind: "skipped", reason: "held", detail: expect.stringMatching(reason) },
       ]);
@@ -86,17 +99,31 @@ describe("an image whose containers end at once", () => {
 });
 
 describe("an image that nodes cannot pull", () => {
-  it.each<NonNullable<ServiceOptions["onFailure"]>>(["pause", "rollback", "continue"])(
-    "is blamed on the environment where Docker does `%s`, not held, and tried again at a later push",
-    async (onFailure) => {
+  interface Case {
+    readonly onFailure: NonNullable<ServiceOptions["onFailure"]>;
+    /** Whether Landfall brings back what ran before each time, or Docker has done so. */
+    readonly back: "Landfall" | "Docker";
+    /** When each rollout is sent: 1, 5 and 15 minutes after the service was as before. */
+    readonly sent: readonly number[];
+  }
+
+  it.each<Case>([
+    { onFailure: "pause", back: "Landfall", sent: [0, 1, 76, 77, 392, 393, 1308, 1309] },
+    { onFailure: "rollback", back: "Docker", sent: [0, 66, 372, 1278] },
+    { onFailure: "continue", back: "Landfall", sent: [0, 121, 197, 317, 633, 754, 1670, 1790] },
+  ])(
+    "is blamed on the environment where Docker does `$onFailure`, never held, and tried three times more while the service runs what it ran",
+    async ({ onFailure, back, sent }) => {
       await web({ onFailure });
       const second = world.push();
       place.nodes.canPull = false;
       await world.hear("pushed", { digest: second });
       await world.carryOn();
-      const failed = await newest();
-      expect(failed).toMatchObject({ state: "failed", blame: "environment" });
-      expect(failed?.reason).toContain(`No such image: ${world.image(second)}`);
+      const failure = expect.stringMatching(new RegExp(`^rolled-back: .*No such image: .*@${second}$`));
+      const one = back === "Landfall" ? [failure, ran] : [failure];
+      expect(await world.history("swarm/web")).toEqual([one, one, one, one].flat());
+      expect(await sentAfterSeconds()).toEqual(sent);
+      expect(await place.running()).toEqual([world.image(first), world.image(first)]);
       expect((await world.workload("swarm/web")).holds).toEqual([]);
       expect(await world.explain("swarm/web")).toMatch(/No such image: .*; blamed on the environment/);
 
@@ -104,6 +131,22 @@ describe("an image that nodes cannot pull", () => {
       await world.hear("again", { digest: second });
       await world.carryOn();
       expect(await newest()).toMatchObject({ state: "succeeded" });
+      expect(await place.running()).toEqual([world.image(second), world.image(second)]);
+      expect(await world.workload("swarm/web")).toMatchObject({ deployed: { web: second }, holds: [] });
+    },
+  );
+
+  it.each<NonNullable<ServiceOptions["onFailure"]>>(["pause", "rollback", "continue"])(
+    "goes out by itself once they can, where Docker does `%s`",
+    async (onFailure) => {
+      await web({ onFailure });
+      const second = world.push();
+      place.nodes.canPull = false;
+      await world.hear("pushed", { digest: second });
+      await world.pass(30_000);
+      place.nodes.canPull = true;
+      await world.carryOn();
+      expect(await newest()).toMatchObject({ state: "succeeded", cause: { kind: "retry", of: 1 } });
       expect(await place.running()).toEqual([world.image(second), world.image(second)]);
       expect(await world.workload("swarm/web")).toMatchObject({ deployed: { web: second }, holds: [] });
     },
@@ -116,8 +159,11 @@ describe("containers that do not stay", () => {
     const bad = exiting(8_000);
     await world.hear("bad", { digest: bad });
     await world.carryOn();
-    expect(await newest()).toMatchObject({ state: "failed", blame: "image" });
-    expect((await newest())?.reason).toBe("its tasks do not stay up: 3 were lost: task: non-zero exit (3)");
+    expect(await world.history("swarm/web")).toEqual([
+      "rolled-back: its tasks do not stay up: 3 were lost: task: non-zero exit (3)",
+      "succeeded: 1 of 1 tasks ran for 15 s",
+    ]);
+    expect(await place.writes()).toEqual([world.image(bad), world.image(first)]);
     expect((await world.workload("swarm/web")).holds).toMatchObject([{ digest: bad }]);
   });
 
@@ -147,17 +193,31 @@ describe("containers that do not stay", () => {
 });
 
 describe("a rollout that never converges", () => {
-  it("fails when its time is up, tells how far it came, and holds nothing", async () => {
+  it("fails when its time is up, tells how far it came, holds nothing, and gives up after three more", async () => {
     await web();
     const second = world.push();
     place.nodes.pullMs = 3_600_000;
     await world.hear("pushed", { digest: second });
     await world.carryOn();
-    expect(await newest()).toMatchObject({ state: "failed", blame: "environment" });
-    expect((await newest())?.reason).toBe("not rolled out within 120 s: 0 of 2 tasks run the new image");
+    const late = "not rolled out within 120 s: 0 of 2 tasks run the new image";
+    const rolledBack = "not rolled out within 120 s: [01] of 2 tasks run the new image";
+    const matching = (text: string) => expect.stringMatching(new RegExp(`^${text}$`));
+    expect(await world.history("swarm/web")).toEqual(
+      [2, 4, 6, 8].flatMap((by) => [
+        matching(
+          `rollback-unavailable: ${late}; rollout ${by}, which was to undo it, failed too: ${rolledBack}`,
+        ),
+        matching(`failed: ${rolledBack}`),
+      ]),
+    );
+    // Each takes its two minutes, and so does each rollback; then 1, 5 and 15 minutes go by.
+    expect(await sentAfterSeconds()).toEqual([0, 121, 301, 422, 842, 963, 1983, 2104]);
     expect((await world.workload("swarm/web")).holds).toEqual([]);
-    expect(await world.explain()).toContain("0 of 2 tasks run the new image; blamed on the environment");
-    expect(await place.writes()).toEqual([world.image(second)]);
+    expect(await world.explain()).toContain(
+      "0 of 2 tasks run the new image; rollout 2, which was to undo it",
+    );
+    const images = [world.image(second), world.image(first)];
+    expect(await place.writes()).toEqual([images, images, images, images].flat());
   });
 });
 

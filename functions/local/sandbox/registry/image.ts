@@ -14,7 +14,7 @@ export type ImageMediaType = (typeof mediaTypes)[keyof typeof mediaTypes];
 export interface ImageOptions {
   /** Text in the image's one layer: another text is another digest. */
   readonly content: string;
-  /** What the image runs, `config.Cmd` of its configuration: `["exit", "1"]` fails in the sandbox, all else runs for ever. */
+  /** What the image runs, `config.Cmd` of its configuration: `["exit", "1"]`, `["unhealthy"]` and `["no-such-program"]` fail in the sandbox, all else runs for ever. */
   readonly command?: readonly string[];
   /** Default Docker's manifest, or its list when there are several platforms. */
   readonly mediaType?: ImageMediaType;

@@ -21,7 +21,20 @@ export interface PulledImage {
   readonly platforms: readonly Platform[];
   /** From the configuration's `Cmd: ["exit", "<code>", "<ms after start>"]`; absent: it runs for ever. */
   readonly exit?: { readonly code: number; readonly afterMs: number };
+  /** From `Cmd: ["unhealthy", "<ms after start>"]` or `["no-such-program"]`: its containers never come to run. */
+  readonly neverRuns?: NeverRuns;
 }
+
+/** Why a container never comes to run, in the engine's words, and how long that takes, ms. */
+export interface NeverRuns {
+  readonly error: string;
+  readonly afterMs: number;
+}
+
+const startError =
+  "starting container failed: failed to create task for container: failed to create shim task: OCI runtime create failed: " +
+  'runc create failed: unable to start container process: exec: "no-such-program": executable file not found in $PATH: unknown';
+const unhealthy = "task: non-zero exit (137): dockerexec: unhealthy container";
 
 interface ManifestJson {
   readonly config?: { readonly digest: string };
@@ -53,7 +66,7 @@ export async function pull(
   const blob = configDigest === undefined ? undefined : await read("blobs", configDigest);
   if (blob === undefined) return undefined;
   const config = json<ConfigJson>(blob.bytes);
-  const [verb, code, afterMs] = config.config?.Cmd ?? [];
+  const [verb, ...words] = config.config?.Cmd ?? [];
   return {
     digest: `sha256:${createHash("sha256").update(top.bytes).digest("hex")}`,
     mediaType: top.mediaType,
@@ -62,8 +75,24 @@ export async function pull(
       child === undefined
         ? [{ architecture: config.architecture, os: config.os }]
         : children.flatMap(({ platform }) => (platform === undefined ? [] : [platform])),
-    ...(verb === "exit" ? { exit: { code: Number(code ?? 1), afterMs: Number(afterMs ?? 0) } } : {}),
+    ...behaviour(verb, words),
   };
+}
+
+function behaviour(
+  verb: string | undefined,
+  [first, second]: readonly string[],
+): Pick<PulledImage, "exit" | "neverRuns"> {
+  switch (verb) {
+    case "exit":
+      return { exit: { code: Number(first ?? 1), afterMs: Number(second ?? 0) } };
+    case "unhealthy":
+      return { neverRuns: { error: unhealthy, afterMs: Number(first ?? 0) } };
+    case "no-such-program":
+      return { neverRuns: { error: startError, afterMs: 0 } };
+    default:
+      return {};
+  }
 }
 
 function json<T>(bytes: Uint8Array): T {

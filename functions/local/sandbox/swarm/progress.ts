@@ -3,11 +3,11 @@ import {
   bump,
   isDirty,
   newId,
-  nodePlatform,
   record,
   type ServiceRecord,
   type SwarmState,
   slotsOf,
+  suits,
   type TaskRecord,
   type TaskState,
   wantedSlots,
@@ -93,13 +93,19 @@ async function step(progress: Progress, task: TaskRecord, atMs: number): Promise
       const image = await progress.pull(service, task.template.ContainerSpec.Image);
       if (image !== undefined) {
         task.exit = image.exit;
-        return enter(state, task, "starting", atMs, atMs + timing.startMs);
+        task.neverRuns = image.neverRuns;
+        return enter(state, task, "starting", atMs, atMs + (image.neverRuns?.afterMs ?? timing.startMs));
       }
       task.error = `No such image: ${task.template.ContainerSpec.Image}`;
       enter(state, task, "rejected", atMs);
       return restart(state, service, task, atMs);
     }
     case "starting":
+      if (task.neverRuns !== undefined) {
+        task.error = task.neverRuns.error;
+        enter(state, task, "failed", atMs);
+        return restart(state, service, task, atMs);
+      }
       task.ranMs = atMs;
       enter(state, task, "running", atMs, task.exit && atMs + task.exit.afterMs);
       stopOlder(state, service, task, atMs + timing.stopMs);
@@ -273,17 +279,6 @@ export function say(
     ...(before === undefined ? {} : { "updatestate.old": before.State }),
     "updatestate.new": to,
   });
-}
-
-function suits(task: TaskRecord): boolean {
-  const platforms = task.template.Placement?.Platforms ?? [];
-  const names: readonly (string | undefined)[] = ["amd64", nodePlatform.Architecture, "", undefined];
-  return (
-    platforms.length === 0 ||
-    platforms.some(
-      ({ OS, Architecture }) => (OS ?? "linux") === nodePlatform.OS && names.includes(Architecture),
-    )
-  );
 }
 
 function milliseconds(nanoseconds: number | undefined): number | undefined {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import type { NeverRuns } from "./image.ts";
 
 /** The parts of a service's spec that the small swarm acts on; every other field is kept as it was posted. */
 export interface ServiceSpec {
@@ -93,6 +94,8 @@ export interface TaskRecord {
   dueMs: number | undefined;
   /** What its image does: exits with a code so long after the start, or runs for ever. */
   exit: { readonly code: number; readonly afterMs: number } | undefined;
+  /** Its image never comes to run. */
+  neverRuns?: NeverRuns | undefined;
 }
 
 /** As `GET /events` gives them. */
@@ -176,4 +179,16 @@ export function wantedSlots(spec: ServiceSpec): readonly number[] {
 /** Whether the service's spec asks for another task than this one. */
 export function isDirty(service: ServiceRecord, task: TaskRecord | undefined): boolean {
   return task === undefined || !isDeepStrictEqual(task.template, service.spec.TaskTemplate);
+}
+
+/** Whether the only node can run a task, as far as its placement names platforms. */
+export function suits(task: TaskRecord): boolean {
+  const platforms = task.template.Placement?.Platforms ?? [];
+  const names: readonly (string | undefined)[] = ["amd64", nodePlatform.Architecture, "", undefined];
+  return (
+    platforms.length === 0 ||
+    platforms.some(
+      ({ OS, Architecture }) => (OS ?? "linux") === nodePlatform.OS && names.includes(Architecture),
+    )
+  );
 }
