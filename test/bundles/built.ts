@@ -80,14 +80,13 @@ export async function serve(
   { folder }: Pick<Built, "folder">,
   name: FunctionName,
   env: Readonly<Record<string, string>>,
-  port = 0,
 ): Promise<Served> {
-  const listens = port === 0 ? await freePort() : port;
+  const port = await freePort();
   const own = join(folder, name);
   const main = join(own, "node_modules", framework, "build/src/main.js");
   const child = spawn(process.execPath, [main, `--target=${name}`], {
     cwd: own,
-    env: { ...env, PORT: String(listens), NODE_ENV: "production" },
+    env: { ...env, PORT: String(port), NODE_ENV: "production" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
@@ -96,14 +95,14 @@ export async function serve(
       printed += text;
     });
   }
-  const origin = `http://127.0.0.1:${listens}`;
+  const origin = `http://127.0.0.1:${port}`;
   for (const deadline = Date.now() + startWithinMs; !(await answers(origin)); await pause(20)) {
     if (child.exitCode !== null || Date.now() > deadline) {
       child.kill("SIGKILL");
       throw new Error(`${name} did not start:\n${printed}`);
     }
   }
-  return { port: listens, origin, log: () => printed, stop: (signal = "SIGTERM") => end(child, signal) };
+  return { port, origin, log: () => printed, stop: (signal = "SIGTERM") => end(child, signal) };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {

@@ -6,7 +6,7 @@ import { pubsubProject } from "../emulators/pubsub-emulator.ts";
 import { taggedDigest } from "./built-images.ts";
 import { type GitHosting, hostGit } from "./git/commits.ts";
 import type { GraphRepository } from "./git/repository.ts";
-import { type Landfall, startLandfall } from "./landfall.ts";
+import { hearPushes, type Landfall, notifySecret, startLandfall } from "./landfall.ts";
 import { runProgram } from "./program.ts";
 import { registryLog } from "./registry-log.ts";
 import { swarm } from "./services.ts";
@@ -43,11 +43,11 @@ afterAll(async () => {
 /** Where a Landfall keeps its ledger, and what its messages travel by. */
 interface Store {
   readonly name: string;
-  readonly start: (config: object, port?: number) => Promise<Landfall>;
+  readonly start: (config: object) => Promise<Landfall>;
 }
 const embedded: Store = {
   name: "in the embedded ledger",
-  start: (config, port) => startLandfall({ config, ...(port === undefined ? {} : { port }) }),
+  start: (config) => startLandfall({ config }),
 };
 const google: Store = {
   name: "in Firestore, with Pub/Sub that pushes to the builds function",
@@ -74,32 +74,28 @@ const google: Store = {
 interface PlaceOptions {
   readonly name: string;
   readonly store?: Store;
-  readonly port?: number;
   readonly webhook?: object;
 }
 
 /** An image whose commits have an order, with a channel `prod`, and a Landfall that deploys it to the Swarm. */
-async function place({ name, store = embedded, port, webhook }: PlaceOptions) {
+async function place({ name, store = embedded, webhook }: PlaceOptions) {
   const path = `e2e-builds/${run}-${name}`;
   const image: `${string}/${string}` = `${bed.registry}/${path}`;
-  const landfall = await store.start(
-    {
-      follow: [image],
-      webhooks: webhook === undefined ? [] : [webhook],
-      registries: [{ host: bed.registry, plainHttp: true }],
-      git: [git.entry],
-      images: [
-        {
-          image,
-          git: { url: await git.url(repository, `line-${name}`), branch: "main" },
-          channels: [{ tag: "prod" }],
-        },
-      ],
-      targets: [{ name: "swarm", kind: "swarm", host: bed.dockerHost }],
-      defaults: { verify: { timeout: "1m", stableFor: "500ms" } },
-    },
-    port,
-  );
+  const landfall = await store.start({
+    follow: [image],
+    webhooks: webhook === undefined ? [] : [webhook],
+    registries: [{ host: bed.registry, plainHttp: true }],
+    git: [git.entry],
+    images: [
+      {
+        image,
+        git: { url: await git.url(repository, `line-${name}`), branch: "main" },
+        channels: [{ tag: "prod" }],
+      },
+    ],
+    targets: [{ name: "swarm", kind: "swarm", host: bed.dockerHost }],
+    defaults: { verify: { timeout: "1m", stableFor: "500ms" } },
+  });
   onTestFinished(async () => {
     await landfall.remove();
     await engine.remove(`${prefix}${run}-${name}`);
@@ -246,10 +242,9 @@ describe("builds that CI publishes", () => {
 
 describe("the channel's tag", () => {
   it("is Landfall's: its own pushes are known, another's is a conflict that a person decides", async () => {
-    const { port, pathname } = new URL(bed.notifyUrl);
-    const hookSecret = decodeURIComponent(pathname.split("/").at(-1) ?? "");
-    const webhook = { source: "distribution", secrets: [hookSecret] };
-    const here = await place({ name: "channel", port: Number(port), webhook });
+    const webhook = { source: "distribution", secrets: [notifySecret()] };
+    const here = await place({ name: "channel", webhook });
+    await hearPushes(here.landfall);
     const { landfall, path, image } = here;
     const foreign = (name: string) => bed.pushImage(path, "prod", { labels: { foreign: name, path } });
     const heard = async (digest: Digest, outcome: string) =>

@@ -6,14 +6,13 @@ const sweepEveryMs = 60_000;
 
 /** What is deployed: the built folders over the emulators of Firestore and Pub/Sub. */
 export async function startFromFolders(
-  { config, port, env = {} }: LandfallOptions,
+  { config, env = {} }: LandfallOptions,
   folder: string,
 ): Promise<Running> {
   const landfall = await startBuiltLandfall({
     built: { folder },
     config,
     env,
-    ...(port === undefined ? {} : { webhookPort: port }),
   });
   const scheduler = setInterval(() => void landfall.sweep().catch(() => {}), sweepEveryMs);
   return {

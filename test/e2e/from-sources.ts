@@ -16,7 +16,6 @@ const pollMs = 50;
 /** The sources in one process, as `npm start` runs them, with the ledger in a temporary folder. */
 export async function startFromSources({
   config,
-  port = 0,
   ledger: own,
   env: variables,
 }: LandfallOptions): Promise<Running> {
@@ -32,7 +31,7 @@ export async function startFromSources({
   };
   const child = spawn(process.execPath, ["functions/local/main.ts"], {
     cwd: root,
-    env: { ...env, PORT: String(port) },
+    env: { ...env, PORT: "0" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";

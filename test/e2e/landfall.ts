@@ -1,10 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { inject } from "vitest";
+import { inject, onTestFinished } from "vitest";
 import type { Rollout } from "../../shared/domain/rollout.ts";
 import type { EventDocument, Ledger, WorkloadDocument } from "../../shared/ledger/ledger.ts";
 import type { SampleDelivery } from "../deliveries.ts";
 import { startFromFolders } from "./from-folders.ts";
 import { startFromSources } from "./from-sources.ts";
+import { testbed } from "./testbed.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -16,8 +17,6 @@ declare module "vitest" {
 export interface LandfallOptions {
   /** What `landfall.yaml` says; written as JSON, which is YAML too. */
   readonly config: object;
-  /** Default: any free one. */
-  readonly port?: number;
   /** Variables that the configuration names as `${NAME}`. */
   readonly env?: Readonly<Record<string, string>>;
   /** Of one that runs from its sources; default: a file in its own folder. */
@@ -52,6 +51,21 @@ export interface Landfall extends Omit<Running, "pollMs"> {
   workloads(): Promise<readonly WorkloadDocument[]>;
   /** Waits until nothing is open and so many rollouts have ended, then returns all of them, oldest first. */
   ended(count: number, withinMs?: number): Promise<readonly Rollout[]>;
+}
+
+/** The secret in the path to which the open registry reports its pushes. */
+export function notifySecret(): string {
+  return decodeURIComponent(new URL(testbed().notifyUrl).pathname.split("/").at(-1) ?? "");
+}
+
+/** Has the open registry's reports come to a Landfall, until the test is over. */
+export async function hearPushes({ url }: Pick<Landfall, "url">): Promise<void> {
+  const listeners = inject("notifications");
+  if (listeners === undefined) throw new Error(`nobody passes on what comes to ${testbed().notifyUrl}`);
+  await fetch(listeners, { method: "POST", body: url });
+  onTestFinished(async () => {
+    await fetch(listeners, { method: "DELETE", body: url });
+  });
 }
 
 /** Starts Landfall and waits until it answers. */

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Rollout } from "../../shared/domain/rollout.ts";
@@ -8,8 +9,8 @@ import { testbed } from "./testbed.ts";
 
 const bed = testbed();
 const engine = swarm();
-const prefix = "e2e-many-";
-const run = Date.now().toString(36);
+const run = randomBytes(4).toString("hex");
+const prefix = `e2e-many-${run}-`;
 const path = `e2e-many/${run}`;
 const repository = `${bed.registry}/${path}`;
 const secret = "the-secret-of-many-services";
@@ -21,7 +22,7 @@ afterAll(async () => {
 });
 
 describe("a push of one of many tags", () => {
-  it("changes the ten services of that tag, the one that cannot run it failing by itself, at the cost of one HEAD", async () => {
+  it("changes the ten services of that tag, of which the one that cannot run it goes back by itself, at the cost of one HEAD", async () => {
     const tags = ["v1", "v2", "v3", "v4", "v5"];
     const images = await pushAll(tags, "old");
     const services = Array.from({ length: 50 }, (_, index): ServiceOptions => {
@@ -44,14 +45,17 @@ describe("a push of one of many tags", () => {
     const pushed = await pushAll(["v3"], "new");
     const startedMs = Date.now();
     await landfall.deliver(delivery(["v3"], pushed));
-    const rollouts = await landfall.ended(own.length);
+    const rollouts = await landfall.ended(own.length + 1);
     const tookMs = Date.now() - startedMs;
 
-    const states = new Map(rollouts.map(({ workload, state }) => [workload, state]));
-    expect(states).toEqual(
-      new Map(own.map(({ name }) => [`prod/${name}`, name === fragile ? "failed" : "succeeded"])),
+    const states = rollouts.map(({ workload, cause, state }) => `${workload} ${cause.kind} ${state}`);
+    expect(states.toSorted()).toEqual(
+      [
+        ...own.map(({ name }) => `prod/${name} push ${name === fragile ? "rolled-back" : "succeeded"}`),
+        `prod/${fragile} rollback succeeded`,
+      ].toSorted(),
     );
-    const failed = rollouts.find(({ state }) => state === "failed");
+    const failed = rollouts.find(({ state }) => state === "rolled-back");
     expect(failed).toMatchObject({ blame: "image" });
     expect(failed?.reason).toContain("update paused due to failure or early termination of task");
     const after = await facts(services);
@@ -60,12 +64,17 @@ describe("a push of one of many tags", () => {
     for (const { name } of own.filter((each) => each.name !== fragile)) {
       expect(await engine.runningImages(name)).toEqual([pushed.get("v3")]);
     }
+    expect(await engine.runningImages(fragile)).toEqual([images.get("v3")]);
     const asked = (await landfallRequests()).slice(requests.length);
     const manifests = asked.filter(({ url }) => url.includes("/manifests/"));
-    expect(manifests.filter(({ method }) => method === "HEAD")).toEqual([
-      { method: "HEAD", url: `/v2/${path}/manifests/v3` },
+    const good = images.get("v3")?.split("@")[1];
+    expect(manifests.filter(({ method }) => method === "HEAD").map(({ url }) => url)).toEqual([
+      `/v2/${path}/manifests/v3`,
+      // What it goes back to has to be there still.
+      `/v2/${path}/manifests/${good}`,
     ]);
-    expect(manifests.filter(({ method }) => method === "GET").length).toBeLessThanOrEqual(1);
+    // The platforms of the new image, and of the one that it goes back to.
+    expect(manifests.filter(({ method }) => method === "GET").length).toBeLessThanOrEqual(2);
 
     console.log(
       `50 services created in ${createdMs - creatingMs} ms; 10 of them rolled out in ${tookMs} ms; Landfall asked the registry: ${asked.map(({ method, url }) => `${method} ${url.replace(path, "…")}`).join(", ")}; the failed one: ${failed?.reason}`,
@@ -130,7 +139,7 @@ async function start(defaults: { readonly maxParallel: number }): Promise<Landfa
       webhooks: [{ source: "distribution", secrets: [secret] }],
       registries: [{ host: bed.registry, plainHttp: true }],
       targets: [{ name: "prod", kind: "swarm", host: bed.dockerHost }],
-      defaults: { ...defaults, verify: { timeout: "2m", stableFor: "1s" } },
+      defaults: { ...defaults, verify: { timeout: "2m", stableFor: "3s" } },
     },
   });
   onTestFinished(() => landfall.remove());

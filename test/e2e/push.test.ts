@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { engineAt } from "../../functions/local/sandbox/swarmpit/engine.ts";
@@ -5,15 +6,16 @@ import { startSandboxSwarmpit } from "../../functions/local/sandbox/swarmpit/swa
 import { systemClock } from "../../shared/clock.ts";
 import type { Rollout } from "../../shared/domain/rollout.ts";
 import { dockerhubDelivery } from "../deliveries.ts";
-import { startLandfall } from "./landfall.ts";
+import { hearPushes, notifySecret, startLandfall } from "./landfall.ts";
 import { swarm } from "./services.ts";
 import { testbed } from "./testbed.ts";
 
 const bed = testbed();
 const engine = swarm();
-const prefix = "e2e-push-";
+const run = randomBytes(4).toString("hex");
+const prefix = `e2e-push-${run}-`;
 const service = `${prefix}web`;
-const path = `e2e-push/${Date.now().toString(36)}`;
+const path = `e2e-push/${run}`;
 const repository = `${bed.registry}/${path}`;
 const image = `${repository}/web:v1`;
 const replicas = 2;
@@ -61,11 +63,14 @@ afterAll(async () => {
 
 describe("a docker push", () => {
   it.each(places)("reported by the registry itself reaches the containers of $name", async (place) => {
-    const { port, pathname } = new URL(bed.notifyUrl);
-    const secret = decodeURIComponent(pathname.split("/").at(-1) ?? "");
-    const webhook = { source: "distribution", secrets: [secret], repositories: [`${repository}/*`] };
+    const webhook = {
+      source: "distribution",
+      secrets: [notifySecret()],
+      repositories: [`${repository}/*`],
+    };
     await runOldContent();
-    const landfall = await start(webhook, await place.target(), Number(port));
+    const landfall = await start(webhook, await place.target());
+    await hearPushes(landfall);
     const content = `new for ${place.name}`;
 
     const pushingMs = Date.now();
@@ -104,9 +109,8 @@ async function runOldContent(): Promise<void> {
   await expect.poll(contents, { timeout: 30_000 }).toEqual(Array(replicas).fill("old"));
 }
 
-async function start(webhook: object, target: object, port = 0) {
+async function start(webhook: object, target: object) {
   const landfall = await startLandfall({
-    port,
     config: {
       follow: [`${repository}/*`],
       webhooks: [webhook],

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { distributionDelivery, dockerhubDelivery, type SampleDelivery } from "../deliveries.ts";
 import { startLandfall } from "./landfall.ts";
@@ -6,8 +7,9 @@ import { testbed } from "./testbed.ts";
 
 const bed = testbed();
 const engine = swarm();
-const prefix = "e2e-repeated-";
-const path = `e2e-repeated/${Date.now().toString(36)}`;
+const run = randomBytes(4).toString("hex");
+const prefix = `e2e-repeated-${run}-`;
+const path = `e2e-repeated/${run}`;
 const services = [1, 2, 3].map((number) => ({ name: `${prefix}web-${number}`, replicas: 2 }));
 const secret = "the-secret-of-a-repeated-push";
 /** Pub/Sub has few deliveries under way at once, and one that names no digest may look again 10 s later. */

@@ -6,11 +6,12 @@ const slice = ["push", "repeated-push", "many-services"].map((name) => `test/e2e
 export default defineConfig({
   root: `${import.meta.dirname}/../..`,
   test: {
-    // One Swarm, one pair of registries: the files take turns.
-    fileParallelism: false,
-    // Tests that are declared concurrent wait for pods most of the time, not for the machine.
+    // Files share the Swarm, the cluster and the registries, each with names of its own. They wait for tasks and pods most
+    // of the time, not for the machine.
+    maxWorkers: 3,
     maxConcurrency: 24,
     reporters: ["default", ["json", { outputFile: ".test-results/e2e.json" }]],
+    globalSetup: ["test/e2e/notifications.ts"],
     projects: [
       {
         extends: true,
@@ -27,7 +28,7 @@ export default defineConfig({
           name: "built folders",
           include: [...slice, "test/e2e/built/**/*.test.ts"],
           setupFiles: ["test/e2e/needs-testbed.ts", "test/e2e/built/needs-emulators.ts"],
-          globalSetup: ["test/e2e/built/build.ts"],
+          globalSetup: ["test/e2e/notifications.ts", "test/e2e/built/build.ts"],
         },
       },
     ],

@@ -26,8 +26,6 @@ export interface BuiltLandfallOptions {
     /** Origin that Pub/Sub calls in its place. */
     readonly calledThrough: string;
   };
-  /** Default: any free one. */
-  readonly webhookPort?: number;
   readonly subscription?: Pick<SubscriptionPolicy, "minimumBackoff" | "maximumBackoff">;
 }
 
@@ -81,8 +79,8 @@ export async function startBuiltLandfall(options: BuiltLandfallOptions): Promise
   const buildsEnv =
     own === undefined ? env : { ...env, ...own.env, LANDFALL_CONFIG: await configOf("builds", own.config) };
   const started: Served[] = [];
-  const start = async (name: FunctionName, port?: number) => {
-    const served = await serve(built, name, name === "builds" ? buildsEnv : env, port);
+  const start = async (name: FunctionName) => {
+    const served = await serve(built, name, name === "builds" ? buildsEnv : env);
     started.push(served);
     return served;
   };
@@ -101,11 +99,10 @@ export async function startBuiltLandfall(options: BuiltLandfallOptions): Promise
   };
 
   try {
-    const [webhook, first, reconcile] = await Promise.all([
-      start("webhook", options.webhookPort),
-      start("builds"),
-      start("reconcile"),
-    ]);
+    const starts = [start("webhook"), start("builds"), start("reconcile")] as const;
+    // One that fails ends the others, and not before they have started.
+    await Promise.allSettled(starts);
+    const [webhook, first, reconcile] = await Promise.all(starts);
     let builds = first;
     const topic = await pubsub.createTopic("landfall", {
       ...subscription,

@@ -14,8 +14,7 @@ import { configOf, type MortalFolders, mortalFolders } from "./mortal-folders.ts
 const bed = testbed();
 const engine = swarm();
 const prefix = "e2e-built-deaths-";
-const run = Date.now().toString(36);
-const path = `e2e-built-deaths/${run}`;
+const path = "e2e-built-deaths";
 const secret = "a-secret-of-a-test-that-is-long-enough";
 const sides = ["before", "after"] as const;
 const cleaningMs = 120_000;
@@ -23,6 +22,8 @@ const cleaningMs = 120_000;
 const lanes = 20;
 /** How many of them are made at the same time. */
 const starting = 4;
+/** Part of all names: the same test may be tried twice. */
+let run = "";
 let events: Awaited<ReturnType<typeof engine.record>>;
 
 interface Death {
@@ -58,6 +59,7 @@ afterAll(async () => {
 describe("builds as it is deployed", () => {
   it("killed at any call to the outside leaves nothing that Pub/Sub, a sweep and the next one do not bring to its end, once", async () => {
     const startedMs = Date.now();
+    run = startedMs.toString(36);
     const places: Promise<MortalFolders>[] = [];
     for (let lane = 0; lane < lanes; lane++) {
       const turn = places[lane - starting] ?? Promise.resolve();
@@ -111,7 +113,7 @@ function place(name: string): Promise<MortalFolders> {
     folders,
     engine,
     name: `${prefix}${run}-${name}`,
-    repository: `${path}-${name}`,
+    repository: `${path}/${run}-${name}`,
     secret,
   });
 }
@@ -157,7 +159,7 @@ function once(here: MortalFolders, digest: Digest, when: string): Promise<void> 
 /** The steps of the same rollout, told by the flows themselves as their sources run. */
 async function pointsOfOneRollout(): Promise<readonly FaultPoint[]> {
   const name = `${prefix}${run}-points`;
-  const pair = await createPair({ engine, name, repository: `${path}-points`, secret });
+  const pair = await createPair({ engine, name, repository: `${path}/${run}-points`, secret });
   onTestFinished(() => pair.remove());
   const folder = await mkdtemp(join(tmpdir(), "landfall-points-"));
   onTestFinished(() => rm(folder, { recursive: true }));
