@@ -27,8 +27,18 @@ export const Order = z.discriminatedUnion("do", [
     until: Until,
     reason: Reason,
   }),
-  /** Brings a workload back to what was verified before, and pins it there. */
-  z.object({ do: z.literal("rollback"), workload: Address, until: Until, reason: Reason }),
+  /**
+   * Brings a workload back to what was verified before, and pins it there; `channel`: the channel that it is on too. `seen`:
+   * number of the newest rollout that the person knew of, so that two who act at once do not go back twice.
+   */
+  z.object({
+    do: z.literal("rollback"),
+    workload: Address,
+    until: Until,
+    channel: z.optional(z.boolean()),
+    seen: z.optional(z.number()),
+    reason: Reason,
+  }),
   /** A digest that must not be deployed: to one workload, or to any. */
   z.object({
     do: z.literal("hold"),
@@ -43,11 +53,12 @@ export const Order = z.discriminatedUnion("do", [
     workload: z.optional(Address),
     image: z.optional(Image),
     digest: z.optional(DigestText),
+    reason: Reason,
   }),
   /** Leaves a workload alone until it is resumed, or until a time, ms since the epoch. */
   z.object({ do: z.literal("pause"), workload: Address, untilMs: z.optional(z.number()), reason: Reason }),
-  z.object({ do: z.literal("resume"), workload: Address }),
+  z.object({ do: z.literal("resume"), workload: Address, reason: Reason }),
   /** Takes an event as if it had just been heard. */
-  z.object({ do: z.literal("replay"), of: z.string() }),
+  z.object({ do: z.literal("replay"), of: z.string(), reason: Reason }),
 ]);
 export type Order = z.infer<typeof Order>;

@@ -105,9 +105,11 @@ export const outcomes = {
     next: "Publish a build: the first promotion takes the tag over.",
   },
 
-  ordered: {
-    sentence: "The order was taken: the channel goes there.",
-    next: "`landfall status` shows how far it is.",
+  ordered: { sentence: "The order was taken.", next: "`landfall status` shows how far it is." },
+  already: { sentence: "It was so already: the order changed nothing.", next: "" },
+  unavailable: {
+    sentence: "What the order needs to know could not be asked, so nothing was changed.",
+    next: "Give the order again.",
   },
   refused: {
     sentence: "The order cannot be carried out.",

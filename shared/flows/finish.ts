@@ -2,7 +2,7 @@ import { type Aftermath, decideAftermath } from "../decide/aftermath.ts";
 import type { Digest } from "../domain/reference.ts";
 import { printReference } from "../domain/reference.ts";
 import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
-import type { WorkloadDocument, Write } from "../ledger/ledger.ts";
+import type { OpenRollout, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { closing, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
@@ -40,7 +40,7 @@ export async function finish(
     const { document, open } = current;
     const aftermath = end.state === "failed" ? aftermathOf(deps, current, at, end) : undefined;
     const { open: _open, unproven: _unproven, retry: _retry, ...rest } = document.value;
-    const settled = { ...rest, ...consequences(document.value, open.to, end, aftermath, nowMs) };
+    const settled = { ...rest, ...consequences(document.value, open, end, aftermath, nowMs) };
     const next = successorOf(deps, document.value, open, aftermath, end, nowMs);
     const value: WorkloadDocument = next === undefined ? settled : { ...settled, ...next.document };
     const write = { collection: "workloads", id: document.id, expect: document.rev, value } as const;
@@ -132,7 +132,7 @@ const maxEarlierGood = 9;
 
 function consequences(
   before: WorkloadDocument,
-  to: Wanted,
+  { to, cause }: OpenRollout,
   end: End,
   aftermath: Aftermath | undefined,
   nowMs: number,
@@ -144,7 +144,7 @@ function consequences(
   const unproven = others.length === 0 ? {} : { unproven: Object.fromEntries(others) };
   switch (end.state) {
     case "succeeded":
-      return { ...unproven, deployed, ...goodsOf(before, to) };
+      return { ...unproven, deployed, ...goodsOf(before, to, cause.kind === "rollback") };
     case "failed": {
       const held = aftermath !== undefined && "held" in aftermath ? aftermath.held : [];
       const isUnproven = end.stands === true && end.blame === "environment";
@@ -161,21 +161,26 @@ function consequences(
   }
 }
 
-/** What runs now is good; what was good before stays known, and what was gone back to is not known twice. */
+/**
+ * What runs now is good; what was good before stays known, and what was gone back to is not known twice. What a rollback
+ * left behind is not known as good any more: the next one goes further back, and never there again.
+ */
 function goodsOf(
   { lastGood, earlierGood = [] }: WorkloadDocument,
   to: Wanted,
+  isRollback: boolean,
 ): Pick<WorkloadDocument, "lastGood" | "earlierGood"> {
   const now = Object.fromEntries(
     Object.entries(to).map(([name, wanted]) => [name, printReference(wantedReference(wanted))]),
   );
   const next = { ...lastGood, ...now };
-  const same = (images: Readonly<Record<string, string>>) => JSON.stringify(images) === JSON.stringify(next);
-  const earlier = [...(lastGood === undefined ? [] : [lastGood]), ...earlierGood].filter(
-    (images) => !same(images),
+  const known = [...(lastGood === undefined ? [] : [lastGood]), ...earlierGood];
+  const back = known.findIndex((images) =>
+    Object.entries(now).every(([name, image]) => images[name] === image),
   );
-  return {
-    lastGood: next,
-    ...(earlier.length === 0 ? {} : { earlierGood: earlier.slice(0, maxEarlierGood) }),
-  };
+  const same = (images: Readonly<Record<string, string>>) => JSON.stringify(images) === JSON.stringify(next);
+  const earlier = isRollback
+    ? known.slice(back === -1 ? known.length : back + 1)
+    : known.filter((images) => !same(images));
+  return { lastGood: next, earlierGood: earlier.slice(0, maxEarlierGood) };
 }

@@ -14,7 +14,7 @@ export async function loadImage(deps: FlowDeps, repository: Repository): Promise
 }
 
 /**
- * Puts an image on record, with the time at which the sweep has to look at it.
+ * Puts an image on record, as `imageWrite` has it.
  * @param more written in the same batch
  * @returns the document as it is now; `undefined`: somebody else was faster, read and decide anew
  */
@@ -25,13 +25,22 @@ export async function saveImage(
   value: ImageDocument,
   more: readonly Write[] = [],
 ): Promise<Stored<"images"> | undefined> {
-  const nowMs = await deps.ledger.clock();
-  const { dueMs: _, ...rest } = value;
-  const dueMs = imageDueMs(rest, deps.rule(value.repository), nowMs, graceMs);
-  const next: ImageDocument = { ...rest, ...(dueMs === undefined ? {} : { dueMs }) };
-  const write = { collection: "images", id: before.id, expect: before.rev, value: next } as const;
+  const write = await imageWrite(deps, before, value);
   if ((await record(deps, point, [write, ...more])) === "conflict") return undefined;
-  return { ...before, rev: before.rev + 1, value: next };
+  return { ...before, rev: before.rev + 1, value: write.value };
+}
+
+/** What puts an image on record, with the time at which the sweep has to look at it. */
+export async function imageWrite(
+  deps: FlowDeps,
+  { id, rev: expect }: Stored<"images">,
+  image: ImageDocument,
+): Promise<Extract<Write, { readonly collection: "images" }>> {
+  const nowMs = await deps.ledger.clock();
+  const { dueMs: _, ...rest } = image;
+  const dueMs = imageDueMs(rest, deps.rule(image.repository), nowMs, graceMs);
+  const value: ImageDocument = { ...rest, ...(dueMs === undefined ? {} : { dueMs }) };
+  return { collection: "images", id, expect, value };
 }
 
 /** Puts one of an image's channels on record, as `saveImage` does. */

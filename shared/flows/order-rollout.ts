@@ -1,12 +1,14 @@
 import type { OrderMessage } from "../bus/bus.ts";
 import { goodFor } from "../decide/aftermath.ts";
 import type { Order } from "../domain/order.ts";
-import { printReference } from "../domain/reference.ts";
-import type { Wanted } from "../domain/rollout.ts";
+import { type Digest, printReference, type Repository } from "../domain/reference.ts";
+import { shows, type Wanted } from "../domain/rollout.ts";
 import type { Container, Workload, WorkloadId } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
-import type { Stored } from "../ledger/ledger.ts";
+import { type Hold, rolloutId, type Stored, type WorkloadDocument } from "../ledger/ledger.ts";
+import { channelsBack } from "./channels-back.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
+import { loadImage } from "./image.ts";
 import { registryReason } from "./observe.ts";
 import type { Ordered } from "./orders.ts";
 import { planWrites } from "./plan-writes.ts";
@@ -38,6 +40,8 @@ export async function bringTo(
     const head = await deps.recorder.step("registry.head", () => deps.registry.head(repository, tag));
     if (head === undefined) return { kind: "refused", detail: `${image} is not in the registry` };
     const { digest } = head;
+    const held = await heldByPerson(deps, { id: workload.id, stored }, repository, digest);
+    if (held !== undefined) return { kind: "refused", detail: held };
     const { channels } = deps.rule(repository);
     // Who is on a channel stays on it: the pin holds it at the digest, and the channel goes on from there later.
     const tagOf = (running = tag) => (channels.some((each) => each.tag === running) ? running : tag);
@@ -63,10 +67,17 @@ export async function bringBack(
   const named = await find(deps, order.workload);
   if ("kind" in named) return named;
   const { workload, stored } = named;
-  const { lastGood, earlierGood = [], baseline } = stored?.value ?? {};
-  const running: Wanted = Object.fromEntries(
-    workload.containers.flatMap((container) => runningOf(stored, container)),
-  );
+  const { lastGood, earlierGood = [], baseline, open } = stored?.value ?? {};
+  if (open?.cause.kind === "rollback") {
+    return begin(deps, message, named, order, open.to, `${workload.id} is being brought back already`);
+  }
+  const since = await movedSince(deps, order, stored?.value);
+  if (since !== undefined) return since;
+  // What is on its way there is what a person wants to get rid of, not what still runs until then.
+  const running: Wanted = {
+    ...Object.fromEntries(workload.containers.flatMap((container) => runningOf(stored, container))),
+    ...open?.to,
+  };
   const goods = [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined);
   for (const images of goods) {
     const names = Object.keys(running).filter((name) => images[name] !== undefined);
@@ -84,11 +95,29 @@ export async function bringBack(
   };
 }
 
+/** What a person says who does not know what happened since: it is not that which was to be taken back. */
+async function movedSince(
+  deps: FlowDeps,
+  { workload, seen }: Order & { do: "rollback" },
+  document: WorkloadDocument | undefined,
+): Promise<Ordered | undefined> {
+  const { seq = 0 } = document ?? {};
+  if (seen === undefined || seq <= seen) return undefined;
+  const newest = await deps.ledger.get("rollouts", rolloutId(workload, seq));
+  const { kind, by = "Landfall" } = newest?.value.cause ?? {};
+  return kind === "rollback"
+    ? { kind: "already", detail: `${workload} was brought back by ${by} meanwhile, by rollout ${seq}` }
+    : {
+        kind: "refused",
+        detail: `rollout ${seq} has moved ${workload} on meanwhile: look with \`landfall status ${workload}\`, and order again`,
+      };
+}
+
 async function begin(
   deps: FlowDeps,
   message: OrderMessage,
   { at, workload, stored }: Named,
-  { do: kind, until, reason }: Order & { do: "deploy" | "rollback" },
+  order: Order & { do: "deploy" | "rollback" },
   to: Wanted,
   detail: string,
 ): Promise<Ordered> {
@@ -98,14 +127,79 @@ async function begin(
       detail: `${at.target.name} (${at.target.kind}) takes no digest: push the image under the tag that it follows`,
     };
   }
+  const { do: kind, until, reason } = order;
+  const before = stored?.value;
   const sinceMs = await deps.ledger.clock();
-  const over = { ...stored?.value.wanted };
+  const over = { ...before?.wanted };
   const pin = { until, by: message.by, sinceMs, over, ...(reason === undefined ? {} : { reason }) };
+  // What Landfall held because it failed is a person's to try again; if it fails again, it is held again.
+  const digests = Object.values(to).map(({ digest }) => digest);
+  const holds = (before?.holds ?? []).filter(
+    (each) => each.by !== undefined || !digests.includes(each.digest),
+  );
+  const more = { pin, holds };
+  const moved = kind === "rollback" && order.channel === true ? await channelsBack(deps, message, to) : none;
+  if (moved.kind === "refused") return moved;
+  const { writes: channels, images } = moved;
+  const under = underWay(before, workload, kind, to);
+  if (before !== undefined && under !== undefined) {
+    const { pin: pinned } = before;
+    const joined = under.seq === undefined ? {} : { joined: { workload: workload.id, seq: under.seq } };
+    const isSaid = pinned?.until === until && (reason ?? pinned.reason) === pinned.reason;
+    if (isSaid && channels.length === 0) return { kind: "already", detail: under.detail, ...joined };
+    const value = { ...before, pin: { ...pin, over: pinned?.over ?? over }, holds };
+    const write = { collection: "workloads", id: workload.id, expect: stored?.rev ?? 0, value } as const;
+    const told = `${under.detail}; it is pinned there${moved.detail}`;
+    return { kind: "ordered", detail: told, writes: [write, ...channels], images, ...joined };
+  }
   const cause = { kind, event: message.event, by: message.by } as const;
   const { heardMs } = message;
-  const plan = { at, workload, to, cause, heardMs, observedMs: sinceMs, claim: false, more: { pin } };
+  const plan = { at, workload, to, cause, heardMs, observedMs: sinceMs, claim: false, more };
   const { writes, ticket } = await planWrites(deps, plan, stored);
-  return { kind: "ordered", detail, writes, ticket };
+  const told = `${detail}${moved.detail}`;
+  return { kind: "ordered", detail: told, writes: [...writes, ...channels], images, ticket };
+}
+
+const none = { kind: "moved", detail: "", writes: [], images: [] } as const;
+
+/** What says that a workload is, or gets, where an order wants it without one more rollout. */
+function underWay(
+  before: WorkloadDocument | undefined,
+  workload: Workload,
+  kind: "deploy" | "rollback",
+  to: Wanted,
+): { readonly detail: string; readonly seq?: number } | undefined {
+  const isThere = (digests: Readonly<Record<string, string | undefined>>) =>
+    Object.entries(to).every(([name, { digest }]) => digests[name] === digest);
+  const { open, deployed, unproven } = before ?? {};
+  if (open !== undefined) {
+    const digests = Object.fromEntries(Object.entries(open.to).map(([name, { digest }]) => [name, digest]));
+    // One that nobody ordered may still be stopped, by a freeze for example, before it has written anything.
+    const isSure = open.state !== "planned" || open.cause.kind === kind;
+    if (!isSure || !isThere(digests)) return undefined;
+    return { seq: open.seq, detail: `${workload.id} gets there by rollout ${open.seq}, which is under way` };
+  }
+  const isProven = Object.keys(to).every((name) => unproven?.[name] === undefined);
+  if (!isProven || !shows(workload, to) || deployed === undefined || !isThere(deployed)) return undefined;
+  return { detail: `${workload.id} runs that already` };
+}
+
+/** A person may hold a digest: who deploys it all the same takes the hold back first. */
+async function heldByPerson(
+  deps: FlowDeps,
+  { id, stored }: { readonly id: WorkloadId; readonly stored: Stored<"workloads"> | undefined },
+  image: Repository,
+  digest: Digest,
+): Promise<string | undefined> {
+  const isMeant = (hold: Hold) => hold.digest === digest && hold.by !== undefined;
+  const own = stored?.value.holds.find(isMeant);
+  if (own !== undefined) return says(own, "for it", `landfall release ${id} ${digest}`);
+  const everywhere = (await loadImage(deps, image)).value.holds?.find(isMeant);
+  return everywhere && says(everywhere, "everywhere", `landfall release ${image}@${digest}`);
+}
+
+function says({ by = "somebody", digest, reason }: Hold, where: string, undo: string): string {
+  return `${by} holds ${digest} ${where} (${reason}): \`${undo}\` comes first`;
 }
 
 async function find(deps: FlowDeps, id: WorkloadId): Promise<Named | Ordered> {

@@ -52,7 +52,7 @@ export async function handlePromote(deps: FlowDeps, message: PromoteMessage, bud
 function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage): Ordered {
   const channel = channelOf(image, rule.tag);
   const asking = { event: message.event, heardMs: message.heardMs, by: message.by };
-  const head = (rule.after === undefined ? image.head?.generation : image.channels[rule.after]?.head) ?? 0;
+  const head = headFor(image, rule);
   switch (message.how) {
     case "move": {
       if (channel.conflict !== undefined) {
@@ -79,6 +79,11 @@ function order(image: ImageDocument, rule: ChannelRule, message: PromoteMessage)
     default:
       return message.how satisfies never;
   }
+}
+
+/** Generation of the head that a person's order about a channel is given under: only a newer one moves the channel on. */
+export function headFor(image: ImageDocument, { after }: ChannelRule): number {
+  return (after === undefined ? image.head?.generation : image.channels[after]?.head) ?? 0;
 }
 
 /** From now on it is as if we had put there what was found, if it still is there: only a newer head moves it on. */
