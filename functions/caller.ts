@@ -28,7 +28,7 @@ const refusals = [
 type Refusal = (typeof refusals)[number];
 
 export type CallerVerdict =
-  /** `by`: the service account's address, or `bearer token`. */
+  /** `by`: the service account's address, or `bearer token NAME` with the variable or file that holds it. */
   | { readonly kind: "proven"; readonly by: string }
   /** `keys-unavailable` is no fault of the caller: 503, so that it calls again. All others are 401. */
   | { readonly kind: "refused"; readonly why: Refusal };
@@ -40,6 +40,12 @@ export interface CallerDeps {
   readonly certs: () => Promise<Readonly<Record<string, string>>>;
   readonly secret: ResolveSecret;
 }
+
+/** Somebody who may call. */
+export type KnownCaller = CallerProof & {
+  /** Whom it stands for, where that is known better than the proof tells. */
+  readonly by?: string;
+};
 
 type OidcProof = CallerProof & { readonly kind: "google-oidc" };
 type Claims = Readonly<Record<string, unknown>>;
@@ -58,7 +64,7 @@ const clockSkewSeconds = 60;
  */
 export async function proveCaller(
   authorization: string | undefined,
-  auth: readonly CallerProof[],
+  auth: readonly KnownCaller[],
   deps: CallerDeps,
 ): Promise<CallerVerdict> {
   if (auth.length === 0) return refused("nobody-allowed");
@@ -111,17 +117,23 @@ export function googleCerts(
   };
 }
 
-async function prove(token: string, proof: CallerProof, deps: CallerDeps): Promise<CallerVerdict> {
+async function prove(token: string, proof: KnownCaller, deps: CallerDeps): Promise<CallerVerdict> {
   switch (proof.kind) {
     case "bearer":
       return same(token, deps.secret(proof.token)())
-        ? { kind: "proven", by: "bearer token" }
+        ? { kind: "proven", by: proof.by ?? bearerName(proof.token) }
         : refused("wrong-token");
     case "google-oidc":
       return proveGoogle(token, proof, deps);
     default:
       return proof satisfies never;
   }
+}
+
+/** By where the token is kept; one that the configuration holds itself has no name. */
+function bearerName(template: string): string {
+  const place = /^\$\{(?:file:)?([^{}]+)\}$/.exec(template)?.[1];
+  return place === undefined ? "bearer token" : `bearer token ${place}`;
 }
 
 async function proveGoogle(token: string, proof: OidcProof, deps: CallerDeps): Promise<CallerVerdict> {

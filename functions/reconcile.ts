@@ -1,7 +1,9 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import * as z from "zod/mini";
+import { FullRunRequest } from "../shared/domain/full-run.ts";
 import { newBudget } from "../shared/flows/deps.ts";
-import { fullRun } from "../shared/flows/full-run.ts";
+import type { Busy } from "../shared/flows/drift-report.ts";
+import { fullRun, unknownTargets } from "../shared/flows/full-run.ts";
 import { sweep } from "../shared/flows/sweep.ts";
 import { version } from "../shared/version.ts";
 import type { Answer } from "./answer.ts";
@@ -10,18 +12,9 @@ import { proveCaller } from "./caller.ts";
 import { ownBodies, readBody } from "./request-body.ts";
 import type { ReconcileWiring } from "./wiring/reconcile.ts";
 
-const names = z.optional(z.array(z.string().check(z.minLength(1))).check(z.minLength(1, "is empty")));
 const Order = z.discriminatedUnion("mode", [
   z.strictObject({ mode: z.literal("sweep") }),
-  z.strictObject({
-    mode: z.literal("full"),
-    dryRun: z._default(z.boolean(), false),
-    adopt: z._default(z.boolean(), false),
-    targets: names,
-    workloads: names,
-    images: names,
-    approve: z.optional(z.string()),
-  }),
+  z.strictObject({ mode: z.literal("full"), ...FullRunRequest.shape }),
 ]);
 type Order = z.infer<typeof Order>;
 const limits = { maxBodyBytes: 64 * 1024, bodyDeadlineMs: 10_000 };
@@ -39,48 +32,58 @@ export function createReconcile(wiring: () => ReconcileWiring): HttpFunction {
       if (path !== "/reconcile" && path !== "/SmartRedeploy") return refuse(404, "not found");
       if (request.method !== "POST")
         return { ...refuse(405, "only POST is answered here"), headers: { allow: "POST" } };
-      const refused = await refusal(wiring(), request.headers.authorization);
-      if (refused !== undefined) return refused;
+      const caller = await callerOf(wiring(), request.headers.authorization);
+      if (caller.kind === "refused") return caller.answer;
       const body = await readBody(request, limits);
       const order = path === "/SmartRedeploy" ? smartRedeploy(body) : parse(body);
       if (order.kind === "wrong") return refuse(order.status, order.problem);
-      return run(wiring(), order.order);
+      return run(wiring(), order.order, caller.by);
     });
 }
 
-async function run(wiring: ReconcileWiring, order: Order): Promise<Answer> {
-  const deps = await wiring.flows();
-  const budget = newBudget(deps.clock, wiring.stopping);
-  if (order.mode === "sweep") return { status: 200, body: await sweep(deps, budget) };
-  const { targets, workloads, images, approve, ...how } = order;
-  const scope = {
-    ...given({ targets }),
-    ...given({ workloads }),
-    ...given({ images }),
-    ...given({ approve }),
-  };
-  const done = await fullRun(deps, { ...how, ...scope, by: "reconcile" }, budget);
-  if (done.kind === "busy") return refuse(409, "another full run is under way");
+async function run(wiring: ReconcileWiring, order: Order, by: string): Promise<Answer> {
+  const known = await wiring.flows();
+  const budget = newBudget(known.clock, wiring.stopping);
+  if (order.mode === "sweep") return { status: 200, body: await sweep(known, budget) };
+  const deps = (await known.fresh?.()) ?? known;
+  const strange = unknownTargets(deps, order);
+  if (strange !== undefined) return refuse(400, `targets: ${strange}`);
+  const { mode, ...asked } = order;
+  const done = await fullRun(deps, { ...asked, by }, budget);
+  if (done.kind === "busy") return busy(done, await deps.ledger.clock());
   const { id, report, rows } = done;
   const { expireMs: _, chunks: __, ...summary } = report;
-  return { status: 200, body: { mode: "full", report: id, ...summary, ...given({ rows }) } };
+  return {
+    status: 200,
+    body: { mode, report: id, ...summary, ...(rows === undefined ? {} : { rows }) },
+  };
 }
 
-/** Without the key where the value is missing. */
-function given<K extends string, V>(part: { readonly [key in K]: V | undefined }): { [key in K]?: V } {
-  return Object.values(part).includes(undefined) ? {} : (part as { [key in K]: V });
+function busy({ id, by, untilMs }: Busy, nowMs: number): Answer {
+  const error = "another full run is under way";
+  const seconds = Math.max(1, Math.ceil((untilMs - nowMs) / 1_000));
+  return {
+    status: 409,
+    headers: { "retry-after": String(seconds) },
+    body: { error, by, until: new Date(untilMs).toISOString(), report: id },
+  };
 }
 
-async function refusal(
+async function callerOf(
   wiring: ReconcileWiring,
   authorization: string | undefined,
-): Promise<Answer | undefined> {
+): Promise<
+  { readonly kind: "proven"; readonly by: string } | { readonly kind: "refused"; readonly answer: Answer }
+> {
   const { auth, deps } = await wiring.callers();
   const verdict = await proveCaller(authorization, auth, deps);
-  if (verdict.kind === "proven") return undefined;
+  if (verdict.kind === "proven") return verdict;
   wiring.log.write("warning", "a caller of reconcile was refused", { reason: verdict.why });
-  if (verdict.why === "keys-unavailable") return unavailable("the caller cannot be checked now, try again");
-  return { ...refuse(401, "the caller is not proven"), headers: { "www-authenticate": "Bearer" } };
+  const answer =
+    verdict.why === "keys-unavailable"
+      ? unavailable("the caller cannot be checked now, try again")
+      : { ...refuse(401, "the caller is not proven"), headers: { "www-authenticate": "Bearer" } };
+  return { kind: "refused", answer };
 }
 
 /** Its body, if it has one, can only narrow it down. */

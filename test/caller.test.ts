@@ -1,7 +1,7 @@
 import { createHmac, createSign, generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type CallerDeps, googleCerts, proveCaller } from "../functions/caller.ts";
+import { type CallerDeps, googleCerts, type KnownCaller, proveCaller } from "../functions/caller.ts";
 import type { CallerProof } from "../shared/config/schema.ts";
 import { type HttpAnswer, HttpError } from "../shared/http.ts";
 
@@ -130,11 +130,14 @@ describe("a Google OIDC token", () => {
 });
 
 describe("a bearer token", () => {
-  it("proves its caller", async () => {
-    expect(await proveCaller(`Bearer ${token}`, [bearer], deps)).toEqual({
-      kind: "proven",
-      by: "bearer token",
-    });
+  it.each<[by: string, caller: KnownCaller]>([
+    ["bearer token TOKEN", bearer],
+    ["bearer token /secrets/reconcile/value", { kind: "bearer", token: "${file:/secrets/reconcile/value}" }],
+    ["bearer token", { kind: "bearer", token: "${A}${B}" }],
+    ["bearer token", { kind: "bearer", token }],
+    ["timer", { kind: "bearer", token, by: "timer" }],
+  ])("proves its caller: %s", async (by, caller) => {
+    expect(await proveCaller(`Bearer ${token}`, [caller], deps)).toEqual({ kind: "proven", by });
     expect(await proveCaller(`bearer ${token}`, [oidc, bearer], deps)).toMatchObject({ kind: "proven" });
   });
 

@@ -49,7 +49,7 @@ async function main(): Promise<void> {
     log,
     clock: systemClock,
     stopping: stopping.signal,
-    alsoCallers: [{ kind: "bearer", token: timerToken }],
+    alsoCallers: [{ kind: "bearer", token: timerToken, by: "timer" }],
   });
   const delivers = settings.bus.kind !== "pubsub";
   if (!delivers && only.includes("builds")) {

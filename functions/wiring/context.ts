@@ -11,7 +11,7 @@ const inlineFile = ".landfall/bus.db";
 export interface WiringContext {
   readonly settings: Pick<Settings, "ledger" | "bus" | "pubsub">;
   /** Asked for at each use: another object means that the configuration has changed. */
-  readonly config: (() => Promise<LoadedConfig>) & Partial<Pick<WatchedConfig, "refused">>;
+  readonly config: (() => Promise<LoadedConfig>) & Partial<Pick<WatchedConfig, "look" | "refused">>;
   readonly log: Log;
   readonly clock: Clock;
   /** Aborted when the process is about to stop. */

@@ -84,7 +84,7 @@ export function wireFlows(options: FlowOptions): FlowWiring {
         return where satisfies never;
     }
   });
-  const flows = perConfig(config, async (loaded) => {
+  const flows: () => Promise<FlowDeps & { readonly bus: Bus }> = perConfig(config, async (loaded) => {
     const { ociRegistry } = await import("../../shared/registry/oci/oci-registry.ts");
     const connect = options.connect === undefined ? {} : { connect: options.connect };
     const registry = ociRegistry({
@@ -113,6 +113,10 @@ export function wireFlows(options: FlowOptions): FlowWiring {
       configHash: loaded.hash,
       notifiers: notifiersOf(loaded, { clock, ...connect }, clients),
       ...(config.refused === undefined ? {} : { refusedConfig: config.refused }),
+      fresh: async () => {
+        await config.look?.();
+        return flows();
+      },
       clock,
       log,
       newId: randomUUID,

@@ -1,4 +1,4 @@
-import type { CallerProof } from "../../shared/config/schema.ts";
+import type { KnownCaller } from "../caller.ts";
 import { type Callers, wireCallers } from "./callers.ts";
 import { type FlowOptions, type FlowWiring, wireFlows } from "./flows.ts";
 
@@ -9,7 +9,7 @@ export interface ReconcileWiring extends FlowWiring {
 
 export interface ReconcileOptions extends FlowOptions {
   /** Callers besides the configured ones: a runner's own timer. */
-  readonly alsoCallers?: readonly CallerProof[];
+  readonly alsoCallers?: readonly KnownCaller[];
 }
 
 export function wireReconcile(options: ReconcileOptions): ReconcileWiring {

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { ImageBuild } from "../domain/build.ts";
+import { FullRunRequest } from "../domain/full-run.ts";
 import { Order } from "../domain/order.ts";
 import { ImagePush } from "../domain/push.ts";
 import type { Repository } from "../domain/reference.ts";
@@ -44,6 +45,16 @@ const OrderMessage = z.object({
   order: Order,
 });
 
+/** Somebody asks for a full run. */
+const ReconcileMessage = z.object({
+  kind: z.literal("reconcile"),
+  event: z.string(),
+  heardMs: z.number(),
+  /** Who asks for it. */
+  by: z.string(),
+  run: FullRunRequest,
+});
+
 /** What travels on the bus, as JSON in a Pub/Sub message's data. */
 export const Message = z.discriminatedUnion("kind", [
   PushMessage,
@@ -51,10 +62,12 @@ export const Message = z.discriminatedUnion("kind", [
   ContinueMessage,
   PromoteMessage,
   OrderMessage,
+  ReconcileMessage,
 ]);
 export type Message = z.infer<typeof Message>;
 export type OrderMessage = z.infer<typeof OrderMessage>;
 export type PromoteMessage = z.infer<typeof PromoteMessage>;
+export type ReconcileMessage = z.infer<typeof ReconcileMessage>;
 export type PushMessage = z.infer<typeof PushMessage>;
 
 /** What flows need of a bus: at-least-once, in any order. */

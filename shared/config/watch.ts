@@ -35,13 +35,15 @@ interface Refused {
 
 export interface WatchedConfig {
   (): Promise<LoadedConfig>;
+  /** Looks at the file now, however short ago that was done. */
+  look(): Promise<LoadedConfig>;
   /** What the file was at the last look, if it is refused; the same object while it is the same version. */
   refused(): Refused | undefined;
 }
 
 /**
- * A configuration file that may change under a running process: at most once a minute a call looks at it again. The
- * same object comes back while nothing has changed. A version that does not check is refused with the alert
+ * A configuration file that may change under a running process: at most once a minute a call looks at it again, and `look`
+ * whenever it is called. The same object comes back while nothing has changed. A version that does not check is refused with the alert
  * `config-rejected`, once, and the old one stays.
  * @throws ConfigError when the very first version does not check
  */
@@ -101,7 +103,11 @@ export function watchedConfig(options: WatchOptions): WatchedConfig {
     }
     return looking;
   };
-  return Object.assign(config, { refused: () => refused });
+  const look = () => {
+    lookedMs = Number.NEGATIVE_INFINITY;
+    return config();
+  };
+  return Object.assign(config, { look, refused: () => refused });
 }
 
 async function textOf(path: string): Promise<string> {

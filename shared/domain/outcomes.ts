@@ -111,6 +111,18 @@ export const outcomes = {
     sentence: "What the order needs to know could not be asked, so nothing was changed.",
     next: "Give the order again.",
   },
+  comparing: {
+    sentence: "What runs is being compared with what is wanted.",
+    next: "`landfall drift` shows the report when it is done.",
+  },
+  compared: {
+    sentence: "What runs was compared with what is wanted.",
+    next: "`landfall drift` shows the last report.",
+  },
+  busy: {
+    sentence: "Another full run is under way.",
+    next: "Landfall begins by itself when that is over.",
+  },
   refused: {
     sentence: "The order cannot be carried out.",
     next: "Mend what stands in its way, and give it again.",

@@ -38,6 +38,8 @@ export interface FlowDeps {
   readonly notifiers: readonly FlowNotifier[];
   /** A newer version of the configuration that is refused; the same object while it is the same version. */
   readonly refusedConfig?: () => RefusedConfig | undefined;
+  /** The same after another look at the configuration, which is made at most once a minute otherwise. */
+  readonly fresh?: () => Promise<FlowDeps>;
   readonly clock: Clock;
   readonly log: Log;
   readonly newId: () => string;

@@ -10,17 +10,32 @@ const turnMs = 10 * 60_000;
 const rowsPerChunk = 500;
 const reportKeptMs = 90 * 24 * 3_600_000;
 
+/** Another full run is under way. */
+export interface Busy {
+  readonly kind: "busy";
+  /** Its report's id, once that is written. */
+  readonly id: string;
+  /** Who asked for it. */
+  readonly by: string;
+  /** When it is over at the latest, ms. */
+  readonly untilMs: number;
+}
+
 /** Takes the turn of full runs; `busy`: another one has it. */
 export async function takeTurn(
   deps: FlowDeps,
   id: string,
-): Promise<{ readonly kind: "taken" } | { readonly kind: "busy"; readonly untilMs: number }> {
+  by: string,
+): Promise<{ readonly kind: "taken" } | Busy> {
   for (;;) {
     const stored = await deps.ledger.get("leases", fullRunLease);
     const nowMs = await deps.ledger.clock();
     const { holder } = stored?.value ?? {};
-    if (holder !== undefined && holder.untilMs > nowMs) return { kind: "busy", untilMs: holder.untilMs };
-    const value: LeaseDocument = { ...stored?.value, holder: { id, untilMs: nowMs + turnMs } };
+    if (holder !== undefined && holder.untilMs > nowMs) {
+      return { kind: "busy", id: holder.id, by: holder.by ?? "somebody", untilMs: holder.untilMs };
+    }
+    const held = { id, by, untilMs: nowMs + turnMs };
+    const value: LeaseDocument = { ...stored?.value, holder: held };
     const write = { collection: "leases", id: fullRunLease, expect: stored?.rev ?? 0, value } as const;
     if ((await record(deps, "drift.lease", [write])) === "written") return { kind: "taken" };
   }

@@ -8,7 +8,7 @@ import { type Found, findDrift } from "./drift-find.ts";
 import { guardOf } from "./drift-guard.ts";
 import { type Looks, newLooks } from "./drift-look.ts";
 import { repair } from "./drift-repair.ts";
-import { saveReport, takeTurn } from "./drift-report.ts";
+import { type Busy, saveReport, takeTurn } from "./drift-report.ts";
 import { tell } from "./notices.ts";
 import type { Ticket } from "./plan-writes.ts";
 
@@ -46,6 +46,16 @@ export interface FullRunProgress {
   readonly ofAsked: number;
 }
 
+/** What keeps a full run from being carried out: it names what the configuration does not have. */
+export function unknownTargets(
+  { targets }: Pick<FlowDeps, "targets">,
+  order: Pick<FullRunOrder, "targets">,
+): string | undefined {
+  const known = targets.map(({ target }) => target.name);
+  const unknown = order.targets?.filter((name) => !known.includes(name)) ?? [];
+  return unknown.length === 0 ? undefined : `the configuration has no target ${unknown.join(", ")}`;
+}
+
 /**
  * Compares what runs with what is wanted, everywhere, and repairs what lost events left behind. Targets are listed
  * before anything is asked of a registry, and everything is read again right before it is written.
@@ -57,9 +67,9 @@ export async function fullRun(
   order: FullRunOrder,
   budget: Budget,
   onProgress?: (progress: FullRunProgress) => void,
-): Promise<FullRun | { readonly kind: "busy"; readonly untilMs: number }> {
+): Promise<FullRun | Busy> {
   const id = `drift-${deps.newId()}`;
-  const turn = await takeTurn(deps, id);
+  const turn = await takeTurn(deps, id, order.by);
   if (turn.kind === "busy") return turn;
   const startedMs = await deps.ledger.clock();
   const looks = newLooks(deps);

@@ -12,6 +12,7 @@ import { hear } from "./hear.ts";
 import { noticeWrites } from "./notices.ts";
 import { handleOrder } from "./orders.ts";
 import { handlePromote } from "./promote-order.ts";
+import { handleReconcile } from "./reconcile-order.ts";
 import { record } from "./record.ts";
 
 /** A Pub/Sub message as it was delivered. */
@@ -58,6 +59,8 @@ export async function take(
       return handlePromote(deps, message, budget);
     case "order":
       return handleOrder(deps, message, budget);
+    case "reconcile":
+      return handleReconcile(deps, message, budget);
     default:
       return message satisfies never;
   }

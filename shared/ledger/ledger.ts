@@ -1,4 +1,5 @@
 import type { ImageBuild } from "../domain/build.ts";
+import type { FullRunRequest } from "../domain/full-run.ts";
 import type { Order } from "../domain/order.ts";
 import { type ImagePush, repositoryOf } from "../domain/push.ts";
 import type { Digest, Repository } from "../domain/reference.ts";
@@ -50,6 +51,10 @@ export interface EventDocument {
   readonly push?: ImagePush;
   readonly build?: ImageBuild;
   readonly order?: Order;
+  /** A full run that somebody asked for. */
+  readonly reconcile?: FullRunRequest;
+  /** The id of its report. */
+  readonly report?: string;
   /** Who gave the order. */
   readonly by?: string;
   /** A person's decision about a channel. */

@@ -45,7 +45,12 @@ export interface ReportDocument {
 
 /** Something that only one may do at a time. Id: what it is. */
 export interface LeaseDocument {
-  readonly holder?: { readonly id: string; readonly untilMs: number };
+  readonly holder?: {
+    readonly id: string;
+    /** Who asked for what is under way. */
+    readonly by?: string;
+    readonly untilMs: number;
+  };
   /** The last report that was finished. */
   readonly report?: string;
   /** Where a run that had to stop goes on, by registry host: the reference that it looked at last. */

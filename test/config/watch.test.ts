@@ -50,6 +50,14 @@ describe("a configuration file under a running process", () => {
     expect(second.hash).not.toBe(first.hash);
   });
 
+  it("is looked at at once by whoever has to have it as it is now", async () => {
+    const config = watch();
+    await config();
+    writeFileSync(path, good("other"));
+    expect((await config.look()).config.follow).toEqual(["docker.io/other/*"]);
+    expect((await config()).config.follow).toEqual(["docker.io/other/*"]);
+  });
+
   it.each<{ name: string; spoil: () => void }>([
     { name: "does not check", spoil: () => writeFileSync(path, "follow: []\n") },
     { name: "is no YAML", spoil: () => writeFileSync(path, "follow: [") },

@@ -1,0 +1,14 @@
+import type { Ledger } from "./ledger.ts";
+import type { DriftRow, ReportDocument } from "./report-document.ts";
+
+/** The rows of a report, from its chunks. */
+export async function reportRows(
+  ledger: Pick<Ledger, "get">,
+  id: string,
+  { chunks }: Pick<ReportDocument, "chunks">,
+): Promise<readonly DriftRow[]> {
+  const found = await Promise.all(
+    Array.from({ length: chunks }, (_, chunk) => ledger.get("reports", `${id}/${chunk}`)),
+  );
+  return found.flatMap((stored) => stored?.value.rows ?? []);
+}
