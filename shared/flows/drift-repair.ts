@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Digest } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
+import type { Container } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
 import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import type { DriftRow } from "../ledger/report-document.ts";
@@ -40,7 +42,10 @@ export async function repair(
       continue;
     }
     if (!run.order.dryRun) {
-      if (found.decision.kind === "new") await noteBaseline(deps, found, stored, found.decision.to);
+      const { decision } = found;
+      if (decision.kind === "new" || decision.kind === "in-sync") {
+        await noteBaseline(deps, found, stored, decision);
+      }
       if (found.decision.kind === "changed-outside") await tellOnce(deps, run.id, found, stored);
     }
     rows.push(...rowsOf(found, stored, {}));
@@ -95,18 +100,28 @@ async function bring(
 /** What runs is put on record as it is, beside what is wanted now: nobody is asked, and nothing is touched. */
 async function noteBaseline(
   deps: FlowDeps,
-  { workload }: Found,
+  { workload, containers }: Found,
   stored: Stored<"workloads"> | undefined,
-  to: Wanted,
+  { kind, to }: { readonly kind: "new" | "in-sync"; readonly to: Wanted },
 ): Promise<void> {
   const before = stored?.value ?? newDocument(workload);
-  const baseline = Object.fromEntries(workload.containers.map(({ name, image }) => [name, image]));
+  if (containers.every(({ name }) => before.deployed?.[name] !== undefined)) return;
+  const baseline = {
+    ...imagesOf(workload.containers),
+    ...before.baseline,
+    // Whoever brought it to what is wanted did what Landfall would have done.
+    ...(kind === "in-sync" ? imagesOf(containers) : {}),
+  };
   const wanted = Object.fromEntries(
     Object.entries(to).map(([name, { digest }]): [string, Digest] => [name, digest]),
   );
   const baselineWanted = { ...before.baselineWanted, ...wanted };
-  if (before.baseline !== undefined && same(before.baselineWanted, baselineWanted)) return;
-  const value: WorkloadDocument = { ...before, baseline: before.baseline ?? baseline, baselineWanted };
+  const value: WorkloadDocument = { ...before, baseline, baselineWanted };
+  if (
+    isDeepStrictEqual(before.baseline, baseline) &&
+    isDeepStrictEqual(before.baselineWanted, baselineWanted)
+  )
+    return;
   await record(deps, "drift.baseline", [
     { collection: "workloads", id: workload.id, expect: stored?.rev ?? 0, value },
   ]);
@@ -163,6 +178,6 @@ function rowsOf(
   });
 }
 
-function same(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+function imagesOf(containers: readonly Container[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(containers.map(({ name, image }) => [name, image]));
 }

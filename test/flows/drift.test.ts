@@ -56,6 +56,18 @@ describe("a full run", () => {
     expect(here.target.imageOf("web")).toContain(digestOf("c"));
   });
 
+  it("repairs what was wanted from the start, and what a person brought there, once a push is lost", async () => {
+    const here = world({ workloads: ["web"] });
+    here.push("a");
+    expect((await run(here)).report.counts).toEqual({ "in-sync": 1 });
+    here.push("b");
+    here.target.create("web", `acme/web:${tag}@${digestOf("b")}`, { tasks: 2 });
+    expect((await run(here)).report.counts).toEqual({ "in-sync": 1 });
+    here.push("c");
+    expect((await run(here)).report.counts).toEqual({ missed: 1 });
+    expect(here.target.imageOf("web")).toContain(digestOf("c"));
+  });
+
   it("leaves what a person changed, until somebody adopts it", async () => {
     const here = await deployed();
     here.target.create("web", `acme/web:${tag}@${digestOf("z")}`, { tasks: 2 });
