@@ -12,10 +12,8 @@ import { proveCaller } from "./caller.ts";
 import { ownBodies, readBody } from "./request-body.ts";
 import type { ReconcileWiring } from "./wiring/reconcile.ts";
 
-const Order = z.discriminatedUnion("mode", [
-  z.strictObject({ mode: z.literal("sweep") }),
-  z.strictObject({ mode: z.literal("full"), ...FullRunRequest.shape }),
-]);
+const FullRunOrder = z.strictObject({ mode: z.literal("full"), ...FullRunRequest.shape });
+const Order = z.discriminatedUnion("mode", [z.strictObject({ mode: z.literal("sweep") }), FullRunOrder]);
 type Order = z.infer<typeof Order>;
 const limits = { maxBodyBytes: 64 * 1024, bodyDeadlineMs: 10_000 };
 
@@ -35,7 +33,7 @@ export function createReconcile(wiring: () => ReconcileWiring): HttpFunction {
       const caller = await callerOf(wiring(), request.headers.authorization);
       if (caller.kind === "refused") return caller.answer;
       const body = await readBody(request, limits);
-      const order = path === "/SmartRedeploy" ? smartRedeploy(body) : parse(body);
+      const order = path === "/SmartRedeploy" ? smartRedeploy(body) : parse(body, Order);
       if (order.kind === "wrong") return refuse(order.status, order.problem);
       return run(wiring(), order.order, caller.by);
     });
@@ -87,22 +85,22 @@ async function callerOf(
 }
 
 /** Its body, if it has one, can only narrow it down. */
-function smartRedeploy(body: Awaited<ReturnType<typeof readBody>>): Parsed {
-  if (body.kind === "bytes" && Buffer.from(body.bytes).toString("utf8").trim() === "") {
-    return { kind: "order", order: { mode: "full", adopt: true, dryRun: false } };
-  }
-  const parsed = parse(body, { mode: "full", adopt: true });
-  return parsed.kind === "order" && parsed.order.mode === "sweep"
-    ? { kind: "wrong", status: 400, problem: "mode: SmartRedeploy is a full run" }
-    : parsed;
+function smartRedeploy(body: Body): Parsed {
+  const isEmpty = body.kind === "bytes" && Buffer.from(body.bytes).toString("utf8").trim() === "";
+  return isEmpty
+    ? { kind: "order", order: { mode: "full", adopt: true, dryRun: false } }
+    : parse(body, FullRunOrder, { mode: "full", adopt: true });
 }
+
+type Body = Awaited<ReturnType<typeof readBody>>;
 
 type Parsed =
   | { readonly kind: "order"; readonly order: Order }
   | { readonly kind: "wrong"; readonly status: number; readonly problem: string };
 
 function parse(
-  body: Awaited<ReturnType<typeof readBody>>,
+  body: Body,
+  schema: typeof Order | typeof FullRunOrder,
   defaults: Readonly<Record<string, unknown>> = {},
 ): Parsed {
   if (body.kind === "too-large") return { kind: "wrong", status: 413, problem: "the body is too long" };
@@ -113,12 +111,27 @@ function parse(
   } catch {
     return { kind: "wrong", status: 400, problem: 'the body is no JSON; send {"mode":"sweep"}' };
   }
-  const order = Order.safeParse(
+  const order = schema.safeParse(
     typeof json === "object" && json !== null && !Array.isArray(json) ? { ...defaults, ...json } : json,
   );
   if (order.success) return { kind: "order", order: order.data };
-  const problems = order.error.issues.map((issue) => `${issue.path.join(".") || "body"}: ${issue.message}`);
-  return { kind: "wrong", status: 400, problem: problems.join("; ") };
+  return { kind: "wrong", status: 400, problem: order.error.issues.map(problemOf).join("; ") };
+}
+
+function problemOf(issue: z.core.$ZodIssue): string {
+  const place = issue.path.join(".") || "body";
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return `${place}: there is no ${issue.keys.join(", ")}`;
+    case "invalid_type":
+      return `${place}: expected ${issue.expected}`;
+    case "invalid_value":
+      return `${place}: expected ${issue.values.join(" or ")}`;
+    case "invalid_union":
+      return `${place}: expected sweep or full`;
+    default:
+      return `${place}: ${issue.message}`;
+  }
 }
 
 function refuse(status: number, error: string): Answer {
