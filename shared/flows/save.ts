@@ -40,7 +40,8 @@ export async function save(
 
 /**
  * After a conflict: the ticket on the document as it is now, when all that changed is that newer observations of the
- * same digest joined the rollout. Otherwise somebody else moved the workload on, and what was ours is let go.
+ * same digest joined the rollout, or that somebody else looked at it too. Otherwise somebody else moved the workload
+ * on, and what was ours is let go.
  */
 export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | undefined> {
   const document = await deps.ledger.get("workloads", ticket.document.id);
@@ -78,7 +79,14 @@ async function letGo(deps: FlowDeps, ticket: Ticket, first: Stored<"workloads"> 
 
 function isSame(one: OpenRollout, other: OpenRollout): boolean {
   return isDeepStrictEqual(
-    { ...one, to: raised(one.to, other.to) },
-    { ...other, to: raised(other.to, one.to) },
+    { ...unseen(one), to: raised(one.to, other.to) },
+    { ...unseen(other), to: raised(other.to, one.to) },
   );
+}
+
+/** Without what looks at a rollout under verification note: a sweep looks beside the invocation that it belongs to. */
+function unseen(open: OpenRollout): OpenRollout {
+  if (open.state !== "verifying") return open;
+  const { verify: _verify, note: _note, ...rest } = open;
+  return { ...rest, dueMs: 0 };
 }
