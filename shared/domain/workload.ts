@@ -18,6 +18,17 @@ export interface Platform {
   readonly variant?: string;
 }
 
+/** How the tasks of a workload stand, as far as a list of its target says so by itself. */
+export interface Standing {
+  /** Tasks that are to run, and those of them that do. */
+  readonly wanted: number;
+  readonly running: number;
+  /** Why some tasks still run what the definition named before, e.g. `its update is paused`. */
+  readonly outdated?: string;
+  /** The target has not looked at the definition since it was changed. */
+  readonly unobserved?: true;
+}
+
 /** What a target replaces as one, as it was read. */
 export interface Workload {
   readonly id: WorkloadId;
@@ -39,7 +50,12 @@ export interface Workload {
   readonly fence: number;
   /** Platforms that the spec restricts placement to because of its image; absent when it does not. */
   readonly platforms?: readonly Platform[];
-  /** The target's object as it was read, for the adapter that read it. Never recorded, never logged. */
+  /** Only of a workload that was listed, where the list says it. */
+  readonly standing?: Standing;
+  /**
+   * The target's object as it was read, for the adapter that read it; a workload that was listed may have none, and is
+   * then read again before it is written. Never recorded, never logged.
+   */
   readonly raw: unknown;
 }
 

@@ -1,4 +1,4 @@
-import type { Reference } from "../domain/reference.ts";
+import type { Digest, Reference } from "../domain/reference.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import type { HttpClient, HttpOptions } from "../http.ts";
 import type { ResolveSecret } from "../secret.ts";
@@ -75,6 +75,9 @@ export interface Look {
   readonly windowMs: number;
 }
 
+/** By container what each of its tasks reports: a digest of the registry, or `undefined` for what compares to none. */
+export type ReportedDigests = Readonly<Record<string, readonly (Digest | undefined)[]>>;
+
 /**
  * Where workloads run. Adapters never retry a write and never decide; every method throws
  * `TargetUnavailableError` or `TargetDeniedError` (both retryable) when the target could not be asked.
@@ -83,8 +86,16 @@ export interface Target {
   readonly name: string;
   readonly kind: string;
   readonly capabilities: Capabilities;
-  /** Every workload of the target, with a number of calls that does not grow with the workloads. */
+  /**
+   * Every workload of the target, with a number of calls that does not grow with the workloads. What is not needed to
+   * decide about them is left out: they are no base for a write.
+   */
   list(): Promise<readonly Workload[]>;
+  /**
+   * What the tasks of each workload report to run, by the workload's name, with a number of calls that does not grow with
+   * the workloads: it proves what runs where a definition names no digest. Absent: tasks of this kind tell nothing more.
+   */
+  reported?(): Promise<ReadonlyMap<string, ReportedDigests>>;
   /** One workload, fresh; `undefined` when it is not there. `name` is exact. */
   get(name: string): Promise<Workload | undefined>;
   /** Writes a change on top of the version that `workload` was read at. Outcomes are values, lost answers included. */

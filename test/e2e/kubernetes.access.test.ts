@@ -79,9 +79,11 @@ function reach(way: Omit<KubernetesConfig, "name" | "kind" | "namespaces">, cloc
     clock,
     /** The names of a namespace's Deployments, as the adapter's own client reads them. */
     deployments: async (namespace: string) => {
-      const found = await client.list(`/apis/apps/v1/namespaces/${namespace}/deployments`);
-      const items = found.kind === "found" ? found.value : [];
-      return items.map((item) => (item as { readonly metadata: { readonly name: string } }).metadata.name);
+      const path = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+      const nameOf = (item: unknown) =>
+        (item as { readonly metadata: { readonly name: string } }).metadata.name;
+      const found = await client.list(path, {}, nameOf);
+      return found.kind === "found" ? found.value : [];
     },
     /** One call as it is, once. */
     call: async (method: Call["method"], path: string, body?: object): Promise<HttpAnswer> => {

@@ -175,6 +175,18 @@ describe("a Docker Swarm's client", () => {
     await target.close();
   });
 
+  it("says of what it lists how its tasks stand, and takes no write that is based on that", async () => {
+    const { world, target } = await standing();
+    const [listed] = await target.list();
+    expect(listed?.standing).toEqual({ wanted: 1, running: 1 });
+    const second = await world.publish("int", "runs");
+    if (listed === undefined) throw new Error("it is not there");
+    expect(await target.update(listed, { seq: 1, images: { [listed.name]: second } })).toEqual({
+      kind: "conflict",
+    });
+    await target.close();
+  });
+
   it("leaves jobs and what it cannot read aside, without losing the others", async () => {
     const { world, target, name } = await standing();
     const image = await world.publish("int", "runs");

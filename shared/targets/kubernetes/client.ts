@@ -22,8 +22,8 @@ export interface ClientOptions {
 
 export interface KubernetesClient {
   get(path: string): Promise<Found<unknown>>;
-  /** Every item of a list, page by page. */
-  list(path: string, query?: Readonly<Record<string, string>>): Promise<Found<readonly unknown[]>>;
+  /** What is taken of every item of a list; a page is in memory at a time. `undefined` is left out. */
+  list<T>(path: string, query: Query, take: (item: unknown) => T | undefined): Promise<Found<readonly T[]>>;
   /**
    * Sends a write once; what it means is the caller's to say, but for a refused credential.
    * @throws HttpError when this very call got no answer; TargetUnavailableError or TargetDeniedError when nothing was done
@@ -38,6 +38,8 @@ export type Found<T> =
   | { readonly kind: "missing" }
   /** The cluster does not have this API, or not in this version. */
   | { readonly kind: "no-api" };
+
+export type Query = Readonly<Record<string, string>>;
 
 export interface Write {
   readonly contentType: string;
@@ -142,8 +144,12 @@ export function kubernetesClient(options: ClientOptions): KubernetesClient {
   }
 
   /** All pages, or `expired` when the cluster no longer has the revision that the first one was of. */
-  async function pages(path: string, query: Readonly<Record<string, string>>): Promise<Pages> {
-    const items: unknown[] = [];
+  async function pages<T>(
+    path: string,
+    query: Query,
+    take: (item: unknown) => T | undefined,
+  ): Promise<Pages<T>> {
+    const items: T[] = [];
     for (let next = ""; ; ) {
       const page = new URLSearchParams({
         ...query,
@@ -158,7 +164,10 @@ export function kubernetesClient(options: ClientOptions): KubernetesClient {
       if (!Array.isArray(list.items)) {
         throw new TargetUnavailableError(`${target}: the API server's answer is no list`);
       }
-      items.push(...list.items);
+      for (const item of list.items) {
+        const taken = take(item);
+        if (taken !== undefined) items.push(taken);
+      }
       next = continueOf(list.metadata);
       if (next === "") return { kind: "found", value: items };
     }
@@ -171,9 +180,9 @@ export function kubernetesClient(options: ClientOptions): KubernetesClient {
       if (answer.status === 404) return { kind: isObjectMissing(answer) ? "missing" : "no-api" };
       throw unusable(answer);
     },
-    async list(path, query = {}) {
+    async list(path, query, take) {
       for (let tries = 0; tries < maxLists; tries++) {
-        const found = await pages(path, query);
+        const found = await pages(path, query, take);
         if (found.kind !== "expired") return found;
       }
       throw new TargetUnavailableError(`${target}: the API server let every list of ${path} expire half-way`);
@@ -188,7 +197,7 @@ export function kubernetesClient(options: ClientOptions): KubernetesClient {
 }
 
 type Method = "GET" | "PATCH" | "DELETE";
-type Pages = Found<readonly unknown[]> | { readonly kind: "expired" };
+type Pages<T> = Found<readonly T[]> | { readonly kind: "expired" };
 
 function isRightMissing(answer: HttpAnswer): boolean {
   return adviceOn(answer) !== undefined;

@@ -14,7 +14,8 @@ import { type RawWorkload, toWorkload } from "./map.ts";
 import { isInScope, scopesOf } from "./namespaces.ts";
 import { outcomeOf } from "./outcome.ts";
 import { mergePatch, patchOf, rewrittenIn } from "./patch.ts";
-import { progressOf } from "./progress.ts";
+import { reportedDigests } from "./pod-images.ts";
+import { progressOf, standingOf } from "./progress.ts";
 import { type EventWire, WorkloadWire } from "./schema.ts";
 import { readEvents, readStand } from "./standing.ts";
 import { freeStuckPods, stuckMessage } from "./stuck.ts";
@@ -51,14 +52,15 @@ export function kubernetesTarget(options: ClusterOptions): Target {
 
   async function listKind(kind: Kind, namespace: string | undefined): Promise<readonly Workload[]> {
     for (const groupVersion of groupVersions[kind]) {
-      const found = await client.list(listPath(groupVersion, kind, namespace));
-      if (found.kind !== "found") continue;
-      // One that cannot be read stops no other one.
-      return found.value.flatMap((item) => {
+      const found = await client.list(listPath(groupVersion, kind, namespace), {}, (item) => {
+        // One that cannot be read stops no other one.
         const read = WorkloadWire.safeParse(item);
-        if (!read.success || !isInScope(namespaces, read.data.metadata.namespace)) return [];
-        return toWorkload(target, kind, groupVersion, read.data) ?? [];
+        if (!read.success || !isInScope(namespaces, read.data.metadata.namespace)) return undefined;
+        const workload = toWorkload(target, kind, groupVersion, read.data);
+        const standing = standingOf(kind, read.data);
+        return workload && standing ? { ...workload, standing } : workload;
       });
+      if (found.kind === "found") return found.value;
     }
     return withoutApi(kind);
   }
@@ -138,6 +140,8 @@ export function kubernetesTarget(options: ClusterOptions): Target {
     async get(name) {
       return (await read(name))?.workload;
     },
+
+    reported: () => reportedDigests(client, namespaces),
 
     async update(workload, change) {
       const place = parsePlace(workload.name);

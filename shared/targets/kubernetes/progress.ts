@@ -1,3 +1,4 @@
+import type { Standing } from "../../domain/workload.ts";
 import type { Look } from "../target.ts";
 import { brief } from "./answers.ts";
 import type { Kind } from "./kinds.ts";
@@ -104,3 +105,27 @@ const onDelete: Progress = {
   wantedTasks: 0,
   unproven: "updated, waits for somebody to delete its pods (OnDelete)",
 };
+
+/** What a workload's own object says of its pods, however long ago it was changed; of a CronJob's it says nothing. */
+export function standingOf(kind: Kind, wire: WorkloadWire): Standing | undefined {
+  if (kind === "cronjob") return undefined;
+  const { spec, status } = wire;
+  const isOfNodes = kind === "daemonset";
+  const wanted = (isOfNodes ? status?.desiredNumberScheduled : (spec.replicas ?? 1)) ?? 0;
+  const running = isOfNodes
+    ? status?.numberAvailable
+    : kind === "deployment"
+      ? status?.availableReplicas
+      : status?.readyReplicas;
+  const all = isOfNodes ? wanted : (status?.replicas ?? 0);
+  const updated = (isOfNodes ? status?.updatedNumberScheduled : status?.updatedReplicas) ?? 0;
+  // One that is whole counts its pods as updated or not, from version to version.
+  const isWhole = kind === "statefulset" && status?.currentRevision === status?.updateRevision;
+  const behind = isWhole ? 0 : all - updated;
+  return {
+    wanted,
+    running: running ?? 0,
+    ...(behind > 0 ? { outdated: `${behind} of ${all} pods are of an earlier version of it` } : {}),
+    ...(isObserved(wire) ? {} : { unobserved: true }),
+  };
+}

@@ -101,6 +101,7 @@ const ContainerState = z.nullish(
 );
 const ContainerStatus = z.object({
   name: z.string(),
+  imageID: Text,
   ready: z.nullish(z.boolean()),
   restartCount: Count,
   state: ContainerState,

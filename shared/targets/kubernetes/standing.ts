@@ -1,6 +1,6 @@
 import type * as z from "zod/mini";
 import { isTargetTrouble } from "../../errors.ts";
-import type { KubernetesClient } from "./client.ts";
+import type { KubernetesClient, Query } from "./client.ts";
 import type { Kind } from "./kinds.ts";
 import { currentRevision, ownedBy, printSelector, revisionLists } from "./revisions.ts";
 import { EventWire, PodWire, RevisionWire, type WorkloadWire } from "./schema.ts";
@@ -68,12 +68,8 @@ async function rowsOf<T extends z.ZodMiniType>(
   client: KubernetesClient,
   row: T,
   path: string,
-  query?: Readonly<Record<string, string>>,
+  query: Query,
 ): Promise<readonly z.infer<T>[]> {
-  const found = await client.list(path, query);
-  if (found.kind !== "found") return [];
-  return found.value.flatMap((each) => {
-    const read = row.safeParse(each);
-    return read.success ? [read.data] : [];
-  });
+  const found = await client.list(path, query, (item) => row.safeParse(item).data);
+  return found.kind === "found" ? found.value : [];
 }

@@ -5,10 +5,12 @@ import {
   type HttpClient,
   HttpError,
   type HttpOptions,
+  type HttpRequest,
   headerOf,
   httpClient,
   retryAfterMs,
 } from "../../http.ts";
+import { elementReader } from "../../json-elements.ts";
 import type { Secret } from "../../secret.ts";
 
 export interface EngineConnection {
@@ -30,15 +32,15 @@ export interface EngineClient {
   call(method: "GET" | "POST", path: string, write?: EngineWrite): Promise<HttpAnswer>;
   /** The JSON of a GET; `undefined` when the engine says that the service is not there. */
   read(path: string): Promise<unknown>;
+  /** Takes the elements of a list one by one, as they arrive: a large swarm's answer is never in memory as a whole. */
+  list(path: string, take: (element: unknown) => void): Promise<void>;
   /** What an answer's failure means when nothing was done; `undefined` for one that needs a closer look. */
   refusal(answer: HttpAnswer): TargetDeniedError | TargetUnavailableError | undefined;
   close(): Promise<void>;
 }
 
-interface EngineWrite {
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
+type EngineWrite = Pick<HttpRequest, "headers"> & { readonly body: string };
+type Sent = Pick<HttpRequest, "headers" | "body" | "read">;
 
 /** The newest version of the API that this adapter was written for; the engine's own one if it is older. */
 export const newestVersion = "1.47";
@@ -67,14 +69,13 @@ export function engineClient(connection: EngineConnection): EngineClient {
     return current.http;
   }
 
-  async function send(method: "GET" | "POST", path: string, write?: EngineWrite): Promise<HttpAnswer> {
-    const { body, headers } = write ?? {};
+  async function send(method: "GET" | "POST", path: string, sent: Sent = {}): Promise<HttpAnswer> {
     try {
       return await http().request({
         method,
         url: `${origin}${path}`,
-        ...(body === undefined ? {} : { body }),
-        headers: { accept: "application/json", ...headers },
+        ...sent,
+        headers: { accept: "application/json", ...sent.headers },
         deadlineMs,
         maxBytes,
       });
@@ -121,14 +122,26 @@ export function engineClient(connection: EngineConnection): EngineClient {
     }
   }
 
-  async function call(method: "GET" | "POST", path: string, write?: EngineWrite): Promise<HttpAnswer> {
+  async function call(method: "GET" | "POST", path: string, sent?: Sent): Promise<HttpAnswer> {
     const asked = await version();
-    const answer = await send(method, `/v${asked}${path}`, write);
+    const answer = await send(method, `/v${asked}${path}`, sent);
     if (!isVersionRefusal(answer)) return answer;
     // The engine was replaced by another one since. It looks at the version before anything else: nothing was done.
     negotiated = undefined;
     const now = await version();
-    return now === asked ? answer : send(method, `/v${now}${path}`, write);
+    return now === asked ? answer : send(method, `/v${now}${path}`, sent);
+  }
+
+  /** The answer to a GET that is 200; `undefined` when the engine says that the service is not there. */
+  async function found(path: string, sent?: Sent): Promise<HttpAnswer | undefined> {
+    const answer = await call("GET", path, sent).catch((error: unknown) => {
+      throw unavailable(target, error);
+    });
+    if (answer.status === 200) return answer;
+    if (isServiceMissing(answer)) return undefined;
+    throw (
+      refusal(answer) ?? unusable(`${target}: the engine answered ${answer.status}${wordsOf(answer)}`, answer)
+    );
   }
 
   function refusal(answer: HttpAnswer): TargetDeniedError | TargetUnavailableError | undefined {
@@ -144,15 +157,22 @@ export function engineClient(connection: EngineConnection): EngineClient {
     call,
     refusal,
     async read(path) {
-      const answer = await call("GET", path).catch((error: unknown) => {
-        throw unavailable(target, error);
+      const answer = await found(path);
+      return answer === undefined ? undefined : jsonOf(target, answer);
+    },
+    async list(path, take) {
+      const elements = elementReader(take);
+      await found(path, {
+        read: (piece) => {
+          elements.read(piece);
+          return "more";
+        },
       });
-      if (answer.status === 200) return jsonOf(target, answer);
-      if (isServiceMissing(answer)) return undefined;
-      throw (
-        refusal(answer) ??
-        unusable(`${target}: the engine answered ${answer.status}${wordsOf(answer)}`, answer)
-      );
+      try {
+        elements.end();
+      } catch (error) {
+        throw new TargetUnavailableError(`${target}: the engine's answer is no list`, { cause: error });
+      }
     },
     close: async () => {
       await current?.http.close();

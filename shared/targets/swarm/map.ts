@@ -1,5 +1,5 @@
 import { parseReference } from "../../domain/reference.ts";
-import { type Platform, type Workload, workloadId } from "../../domain/workload.ts";
+import { type Platform, type Standing, type Workload, workloadId } from "../../domain/workload.ts";
 import { isEnvironment, taskErrorOf, taskStateOf, updateWords } from "../docker-task.ts";
 import type { Look, TaskLook } from "../target.ts";
 import type { NodeWire, ServiceWire, TaskWire } from "./schema.ts";
@@ -17,6 +17,7 @@ export function toWorkload(target: string, service: ServiceWire, raw: unknown): 
   const parsed = parseReference(image);
   const platforms = template.Placement?.Platforms ?? [];
   const settings = ownLabels(labels).filter(([key]) => key !== seqLabel);
+  const standing = standingOf(service);
   return {
     id: workloadId(target, name),
     target,
@@ -30,7 +31,20 @@ export function toWorkload(target: string, service: ServiceWire, raw: unknown): 
     ...(platforms.length === 0
       ? {}
       : { platforms: platforms.map(({ OS, Architecture }) => toPlatform(OS, Architecture)) }),
+    ...(standing === undefined ? {} : { standing }),
     raw,
+  };
+}
+
+/** The engine leaves numbers that are 0 away. */
+function standingOf({ ServiceStatus, UpdateStatus }: ServiceWire): Standing | undefined {
+  if (ServiceStatus === undefined || ServiceStatus === null) return undefined;
+  const { DesiredTasks, RunningTasks } = ServiceStatus;
+  const isPaused = UpdateStatus?.State === "paused" || UpdateStatus?.State === "rollback_paused";
+  return {
+    wanted: DesiredTasks ?? 0,
+    running: RunningTasks ?? 0,
+    ...(isPaused ? { outdated: "its update is paused" } : {}),
   };
 }
 

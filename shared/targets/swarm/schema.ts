@@ -32,6 +32,11 @@ export const ServiceWire = z.object({
     UpdateConfig: z.nullish(z.object({ Monitor: z.catch(z.nullish(z.number()), undefined) })),
   }),
   UpdateStatus: z.nullish(z.object({ State: z.nullish(z.string()), Message: z.nullish(z.string()) })),
+  /** Only in a list that was asked for it. */
+  ServiceStatus: z.catch(
+    z.nullish(z.object({ RunningTasks: z.nullish(z.number()), DesiredTasks: z.nullish(z.number()) })),
+    undefined,
+  ),
 });
 export type ServiceWire = z.infer<typeof ServiceWire>;
 

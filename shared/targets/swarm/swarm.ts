@@ -44,12 +44,13 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
     capabilities: { pins: true, fences: true },
 
     async list() {
-      const rows = rowsOf(z.unknown(), await engine.read("/services"), config.name, "a list of services");
-      // A row without an image is a plugin's; one that cannot be read stops no other one.
-      return rows.flatMap((raw) => {
-        const read = ServiceWire.safeParse(raw);
-        return read.success && !isJob(read.data) ? [toWorkload(config.name, read.data, specOnly(raw))] : [];
+      const workloads: Workload[] = [];
+      await engine.list("/services?status=true", (row) => {
+        // A row without an image is a plugin's; one that cannot be read stops no other one.
+        const read = ServiceWire.safeParse(row);
+        if (read.success && !isJob(read.data)) workloads.push(toWorkload(config.name, read.data, undefined));
       });
+      return workloads;
     },
 
     async get(name) {
@@ -61,7 +62,9 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
       if (image === undefined) {
         return { kind: "refused", message: `a service has one container, named ${workload.name}` };
       }
-      const raw = workload.raw as RawService;
+      const raw = workload.raw as RawService | undefined;
+      // It was listed, not read.
+      if (raw === undefined) return { kind: "conflict" };
       const path = `/services/${encodeURIComponent(raw.ID)}/update?version=${workload.version}`;
       const body = JSON.stringify(withImage(raw.Spec, image, change));
       const credentials = context.pullCredentials(hostOf(image.repository));

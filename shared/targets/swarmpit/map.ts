@@ -25,8 +25,17 @@ export function toWorkload(target: string, service: SwarmpitService): Workload {
     misplacedSettings: ownLabels(service.containerLabels).map((label) => label.name),
     ...(managedBy === undefined ? {} : { managedBy }),
     fence: 0,
+    ...standingOf(service),
     raw: handle,
   };
+}
+
+function standingOf({ status, replicas }: SwarmpitService): Pick<Workload, "standing"> {
+  const { running, total } = status?.tasks ?? {};
+  const wanted = replicas ?? total ?? undefined;
+  if (wanted === undefined || running === undefined || running === null) return {};
+  const isPaused = status?.update === "paused" || status?.update === "rollback_paused";
+  return { standing: { wanted, running, ...(isPaused ? { outdated: "its update is paused" } : {}) } };
 }
 
 export function toTask(container: string, task: SwarmpitTask): TaskLook {

@@ -24,7 +24,7 @@ export const SwarmpitService = z.object({
   agent: z.nullish(z.boolean()),
   status: z.nullish(
     z.object({
-      tasks: z.nullish(z.object({ total: z.nullish(z.number()) })),
+      tasks: z.nullish(z.object({ running: z.nullish(z.number()), total: z.nullish(z.number()) })),
       /** Docker's `UpdateStatus.State`, word for word. */
       update: Text,
       message: Explanation,
