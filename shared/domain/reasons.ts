@@ -111,7 +111,7 @@ export const skipReasons = {
 
 export type SkipReason = keyof typeof skipReasons;
 
-function isSkipReason(name: string): name is SkipReason {
+export function isSkipReason(name: string): name is SkipReason {
   return Object.hasOwn(skipReasons, name);
 }
 

@@ -131,8 +131,8 @@ describe("the command line", () => {
   it("lists every command, and shows examples of each that it would run", async () => {
     const { out } = await cli("--help");
     const names = [...out.matchAll(/^ {2}((?:config )?[a-z]+)/gm)].map(([, name]) => name ?? "");
-    const readers = ["status", "explain", "list", "ledger", "config check", "config schema"];
-    expect(names.slice(0, 8)).toEqual([...readers, "publish", "promote"]);
+    const readers = ["status", "explain", "list", "ledger", "drift", "config check", "config schema"];
+    expect(names.slice(0, 9)).toEqual([...readers, "publish", "promote"]);
     for (const name of readers) {
       const help = (await cli(`${name} --help`)).out;
       const examples = [...help.matchAll(/^ {2}landfall (.*?)(?: {2}.*)?$/gm)].map(([, line]) => line ?? "");

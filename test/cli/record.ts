@@ -8,6 +8,7 @@ import { embeddedLedger } from "../../shared/ledger/embedded.ts";
 import type { Built, Channel, ImageDocument } from "../../shared/ledger/image-document.ts";
 import type { EventDocument, Ledger, Verdict, WorkloadDocument, Write } from "../../shared/ledger/ledger.ts";
 import { refId, rolloutId } from "../../shared/ledger/ledger.ts";
+import type { DriftRow, LeaseDocument, ReportDocument } from "../../shared/ledger/report-document.ts";
 
 /** Where all times of these tests are counted from. */
 export const startMs = Date.UTC(2026, 10, 22, 2, 0, 0);
@@ -174,6 +175,10 @@ export interface Content {
   readonly rollouts?: readonly Rollout[];
   readonly events?: Readonly<Record<string, EventDocument>>;
   readonly refs?: Readonly<Record<string, Digest>>;
+  /** The last full run. */
+  readonly report?: { readonly report: ReportDocument; readonly rows: readonly DriftRow[] };
+  /** Who is at a full run now. */
+  readonly holder?: LeaseDocument["holder"];
 }
 
 /** A ledger with this in it. */
@@ -214,7 +219,26 @@ export async function ledgerOf(content: Content): Promise<Ledger> {
         expect: 0,
       }),
     ),
+    ...reportWrites(content),
   ];
   await ledger.commit("test", writes);
   return ledger;
+}
+
+const rowsPerChunk = 2;
+
+function reportWrites({ report: last, holder }: Content): readonly Write[] {
+  const lease = {
+    ...(holder === undefined ? {} : { holder }),
+    ...(last === undefined ? {} : { report: "drift-1" }),
+  };
+  const turn: Write = { collection: "leases", id: "full-run", value: lease, expect: 0 };
+  if (last === undefined) return holder === undefined ? [] : [turn];
+  const { report, rows } = last;
+  const chunks = Math.ceil(rows.length / rowsPerChunk);
+  const parts = Array.from({ length: chunks }, (_, chunk): Write => {
+    const value = { ...report, chunks, rows: rows.slice(chunk * rowsPerChunk, (chunk + 1) * rowsPerChunk) };
+    return { collection: "reports", id: `drift-1/${chunk}`, value, expect: 0 };
+  });
+  return [turn, { collection: "reports", id: "drift-1", value: { ...report, chunks }, expect: 0 }, ...parts];
 }

@@ -1,6 +1,7 @@
 import type { Command } from "../command.ts";
 import { configCheck } from "./config-check.ts";
 import { configSchema } from "./config-schema.ts";
+import { drift } from "./drift.ts";
 import { explain } from "./explain.ts";
 import { ledger } from "./ledger.ts";
 import { list } from "./list.ts";
@@ -14,6 +15,7 @@ export const commands: readonly Command[] = [
   explain,
   list,
   ledger,
+  drift,
   configCheck,
   configSchema,
   publish,

@@ -1,0 +1,189 @@
+import { describe, expect, it } from "vitest";
+import { runCli } from "../../functions/cli/main.ts";
+import type { WorkloadId } from "../../shared/domain/workload.ts";
+import type { DriftRow, ReportDocument } from "../../shared/ledger/report-document.ts";
+import { type Content, digest, ledgerOf, rollout, startMs, workload } from "./record.ts";
+
+async function cli(line: string, content: Content) {
+  const printed = await runCli(line.split(" "), {
+    env: {},
+    clock: { now: () => startMs + 180_000, monotonic: () => 0, sleep: async () => {} },
+    progress: () => {},
+    openLedger: () => ledgerOf(content),
+  });
+  return { ...printed, json: () => JSON.parse(printed.out) };
+}
+
+function row(id: WorkloadId, verdict: string, change: Partial<DriftRow> = {}): DriftRow {
+  return {
+    workload: id,
+    container: "web",
+    running: `docker.io/acme/web:v1@${digest("a")}`,
+    deployed: digest("a"),
+    wanted: digest("b"),
+    verdict,
+    ...change,
+  };
+}
+
+function reported(rows: readonly DriftRow[], change: Partial<ReportDocument> = {}): Content {
+  const report: ReportDocument = {
+    startedMs: startMs - 4_200,
+    finishedMs: startMs,
+    by: "timer",
+    dryRun: false,
+    adopt: false,
+    counts: {},
+    chunks: 0,
+    guarded: [],
+    troubles: [],
+    expireMs: startMs + 90 * 86_400_000,
+    ...change,
+  };
+  return { report: { report, rows } };
+}
+
+/** The addresses in the table, from top to bottom. */
+function shown(out: string): readonly string[] {
+  return [...out.matchAll(/^(prod\/\S+(?: \[\S+\])?) +(\S+)/gm)].map(([, id, verdict]) => `${id} ${verdict}`);
+}
+
+const mixed = [
+  row("prod/fine", "in-sync"),
+  row("prod/held", "skipped", { reason: "held: it exited with 1" }),
+  row("prod/fresh", "new"),
+  row("prod/late", "missed", { seq: 3 }),
+  row("prod/dark", "unknown", { reason: "docker.io/acme/web: 401" }),
+  row("prod/gone", "missing", { reason: "Landfall deployed it, and it is no longer at its target" }),
+  row("prod/hand", "changed-outside"),
+  row("prod/war", "skipped", { reason: "fighting: repaired 3 times in a day already" }),
+  row("prod/other", "in-sync"),
+];
+
+describe("landfall drift", () => {
+  it("shows what needs somebody first, and only counts what is in-sync", async () => {
+    const { out, code } = await cli("drift", reported(mixed));
+    expect(code).toBe(0);
+    expect(shown(out)).toEqual([
+      "prod/war fighting",
+      "prod/hand changed-outside",
+      "prod/gone missing",
+      "prod/dark unknown",
+      "prod/late missed",
+      "prod/fresh new",
+      "prod/held held",
+    ]);
+    expect(out).toContain(
+      "3 min ago (2026-11-22 02:00:00Z): compared 9 containers in 4.2 s, for timer\n2 in-sync, ",
+    );
+  });
+
+  it("shows all with --all, what is in-sync last", async () => {
+    const { out } = await cli("drift --all", reported(mixed));
+    expect(shown(out)).toHaveLength(9);
+    expect(shown(out).slice(-2)).toEqual(["prod/fine in-sync", "prod/other in-sync"]);
+  });
+
+  it("shows the digests short, and the reason", async () => {
+    const { out } = await cli("drift", reported([row("prod/dark", "unknown", { reason: "it answers 401" })]));
+    const cells = [
+      "prod/dark",
+      "unknown",
+      "docker.io/acme/web:v1",
+      "aaaaaaaaaaaa",
+      "aaaaaaaaaaaa",
+      "bbbbbbbbbbbb",
+    ];
+    expect(out).toMatch(new RegExp(`^${cells.join(" +")} +it answers 401$`, "m"));
+  });
+
+  it("tells containers of one workload apart", async () => {
+    const rows = [
+      row("prod/web/deployment/api", "new", { container: "api" }),
+      row("prod/web/deployment/api", "new", { container: "proxy" }),
+    ];
+    expect(shown((await cli("drift", reported(rows))).out)).toEqual([
+      "prod/web/deployment/api [api] new",
+      "prod/web/deployment/api [proxy] new",
+    ]);
+  });
+
+  it("says what became of the rollout that repairs it", async () => {
+    const content = {
+      ...reported([row("prod/web", "missed", { seq: 3 })]),
+      workloads: [workload("prod/web", 3)],
+      rollouts: [rollout("prod/web", 3)],
+    };
+    expect((await cli("drift", content)).out).toMatch(/^prod\/web +missed .* rollout 3 succeeded$/m);
+    expect((await cli("drift --json", content)).json().rows[0]).toMatchObject({
+      seq: 3,
+      rollout: "succeeded",
+    });
+  });
+
+  it("says what a dry run would have done", async () => {
+    const { out } = await cli("drift", reported([row("prod/web", "missed")], { dryRun: true }));
+    expect(out).toContain("for timer (dry run)");
+    expect(out).toMatch(/^prod\/web +missed .* would be brought to bbbbbbbbbbbb$/m);
+  });
+
+  it.each<[name: string, adopt: boolean, verdict: string, command: string]>([
+    ["scheduled", false, "missed", "landfall reconcile --approve 0123456789ab --target prod"],
+    ["that adopts", true, "new", "landfall reconcile --approve 0123456789ab --adopt --target prod"],
+  ])("says how to approve what the guard stopped of a run %s", async (_name, adopt, verdict, command) => {
+    const guarded = [{ target: "prod", fingerprint: "0123456789ab", actionable: 4, references: 5 }];
+    const { out } = await cli("drift", reported([row("prod/web", verdict)], { guarded, adopt }));
+    expect(shown(out)).toEqual(["prod/web guarded"]);
+    expect(out).toContain("The guard stopped prod: 4 of 5 images would be deployed");
+    expect(out).toContain(`\n  ${command}\n`);
+  });
+
+  it("tells what could not be asked", async () => {
+    const { out } = await cli("drift", reported([], { troubles: ["int: no answer\u001b[31m"] }));
+    expect(out).toContain("What could not be asked:\n  int: no answer [31m\n");
+  });
+
+  it("shows 200 lines, and says how to see the others", async () => {
+    const rows = Array.from({ length: 205 }, (_, n) => row(`prod/w${n}`, "new"));
+    const { out } = await cli("drift", reported(rows));
+    expect(shown(out)).toHaveLength(200);
+    expect(out).toContain("... and 5 more: `landfall drift --all`.");
+  });
+
+  it("has nothing to tell when all is in-sync", async () => {
+    const calm = reported([row("prod/fine", "in-sync")]);
+    expect((await cli("drift --detailed-exitcode", calm)).code).toBe(3);
+    expect((await cli("drift --detailed-exitcode", reported(mixed))).code).toBe(0);
+  });
+
+  it("says how to make a report where there is none", async () => {
+    const { out, code } = await cli("drift --detailed-exitcode", {});
+    expect([out, code]).toEqual([
+      "Nothing was compared yet: `landfall reconcile --dry-run` compares and changes nothing.\n",
+      3,
+    ]);
+  });
+
+  it("says who is at a full run now", async () => {
+    const holder = { id: "drift-2", by: "ada@acme.io", untilMs: startMs + 600_000 };
+    const { out } = await cli("drift", { ...reported(mixed), holder });
+    expect(out).toMatch(
+      /^A full run is under way, asked for by ada@acme.io, until 2026-11-22 02:10:00Z at the/,
+    );
+    expect((await cli("drift --json", { holder })).json()).toEqual({ underWay: holder });
+    const over = { ...holder, untilMs: startMs };
+    expect((await cli("drift", { ...reported(mixed), holder: over })).out).not.toContain("under way");
+  });
+
+  it("gives whole digests and times as data", async () => {
+    const json = (await cli("drift --json", reported(mixed, { guarded: [], by: "ada" }))).json();
+    expect(json).toMatchObject({
+      report: "drift-1",
+      by: "ada",
+      startedMs: startMs - 4_200,
+      finishedMs: startMs,
+    });
+    expect(json.rows).toHaveLength(9);
+    expect(json.rows[7]).toEqual({ ...mixed[7], shown: "fighting" });
+  });
+});
