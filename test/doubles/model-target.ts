@@ -16,6 +16,8 @@ export interface ModelWrite {
   readonly image: string;
   /** Whether tasks were replaced for it. */
   readonly restarted: boolean;
+  /** What the workload was when it was written. */
+  readonly before: { readonly image: string; readonly fence: number; readonly isDown: boolean };
 }
 
 interface Service {
@@ -23,7 +25,7 @@ interface Service {
   image: string;
   fence: number;
   tasks: TaskLook[];
-  readonly labels: Record<string, string>;
+  labels: Readonly<Record<string, string>>;
   readonly containerLabels: Record<string, string>;
   readonly count: number;
 }
@@ -33,6 +35,15 @@ export interface ModelTarget extends Target {
   create(name: string, image: string, options?: ModelService): void;
   /** Somebody else changes something that replaces no task. */
   touch(name: string): void;
+  /** Somebody else changes what it runs, or its labels; one who goes back to an earlier state brings its fence along. */
+  change(
+    name: string,
+    to: {
+      readonly image?: string;
+      readonly fence?: number;
+      readonly labels?: Readonly<Record<string, string>>;
+    },
+  ): void;
   remove(name: string): void;
   /** A task ends by itself; another one takes its place, unless it stays down. */
   crash(name: string, stays?: "down"): void;
@@ -41,6 +52,8 @@ export interface ModelTarget extends Target {
   /** How many calls it has had. */
   calls(): number;
   imageOf(name: string): string | undefined;
+  fenceOf(name: string): number | undefined;
+  labelsOf(name: string): Readonly<Record<string, string>>;
   /** Everything but what a rollout is there to change. */
   rest(name: string): unknown;
 }
@@ -139,15 +152,20 @@ export function modelTarget(name: string, options: ModelTargetOptions = {}): Mod
     const wanted = change.images[workload.name];
     const image = wanted === undefined ? found.image : printReference(wanted);
     const restarted = digestOf(image) !== digestOf(found.image);
-    writes.push({ workload: workload.id, seq: change.seq, image, restarted });
+    const isDown = found.tasks.some((task) => task.desired && task.state === "failed");
+    const before = { image: found.image, fence: found.fence, isDown };
+    writes.push({ workload: workload.id, seq: change.seq, image, restarted, before });
     found.version++;
     found.fence = change.seq;
-    if (restarted) {
-      found.image = image;
-      const old = found.tasks.map((task) => ({ ...task, desired: false }));
-      found.tasks = [...start(workload.name, image, found.count), ...old].slice(0, keptTasks);
-    }
+    // An update that is on the way again starts anew what had failed.
+    if (restarted || isDown) replace(workload.name, found, image);
     return { kind: "accepted" };
+  }
+
+  function replace(service: string, found: Service, image: string): void {
+    found.image = image;
+    const old = found.tasks.map((task) => ({ ...task, desired: false }));
+    found.tasks = [...start(service, image, found.count), ...old].slice(0, keptTasks);
   }
 
   const asked = async <T>(answer: () => T): Promise<T> => {
@@ -186,6 +204,14 @@ export function modelTarget(name: string, options: ModelTargetOptions = {}): Mod
       const found = services.get(service);
       if (found !== undefined) found.version++;
     },
+    change: (service, { image, fence, labels }) => {
+      const found = services.get(service);
+      if (found === undefined) return;
+      found.version++;
+      found.fence = fence ?? found.fence;
+      found.labels = labels ?? found.labels;
+      if (image !== undefined) replace(service, found, image);
+    },
     remove: (service) => services.delete(service),
     crash: (service, stays) => {
       const found = services.get(service);
@@ -204,6 +230,8 @@ export function modelTarget(name: string, options: ModelTargetOptions = {}): Mod
       found.tasks = [...taken, ...others, ended].slice(0, keptTasks);
     },
     imageOf: (service) => services.get(service)?.image,
+    fenceOf: (service) => services.get(service)?.fence,
+    labelsOf: (service) => services.get(service)?.labels ?? {},
     rest: (service) => {
       const { labels, containerLabels, count } = services.get(service) ?? {};
       return { labels, containerLabels, count };

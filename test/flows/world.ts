@@ -46,8 +46,12 @@ export interface WorldOptions {
   /** What stands between every process and the registry. */
   readonly between?: (registry: FlowDeps["registry"]) => FlowDeps["registry"];
   readonly frozenUntil?: FlowDeps["frozenUntil"];
-  /** Default: no order, no channels, by tag. */
-  readonly rule?: ImageRule;
+  /** Default: no order, no channels, by tag. Of all images, or of each. */
+  readonly rule?: ImageRule | FlowDeps["rule"];
+  /** Targets that nothing is written to. */
+  readonly observed?: readonly string[];
+  /** Whether a target starts images at all; default: it does. */
+  readonly starts?: () => boolean;
   readonly history?: Pick<CommitHistory, "order">;
   readonly log?: Log;
   /** Default: nobody is told anything. */
@@ -106,7 +110,7 @@ export function world(options: WorldOptions = {}): World {
     },
   };
   const targets = Object.entries({ swarm: workloads, ...others }).map(([name, running]) =>
-    targetOf(name, running, () => nowMs),
+    targetOf(name, running, () => nowMs, options.starts),
   );
   const [target] = targets as [ModelTarget, ...ModelTarget[]];
   const inner = embeddedLedger(":memory:", clock);
@@ -129,9 +133,12 @@ export function world(options: WorldOptions = {}): World {
       limits: registry.limits,
     }),
     history: { order: slow("order", turn, (...asked) => history.order(...asked)) },
-    targets: targets.map((each) => ({ target: slowed(each, turn), mode: "act" })),
+    targets: targets.map((each) => ({
+      target: slowed(each, turn),
+      mode: options.observed?.includes(each.name) === true ? "observe" : "act",
+    })),
     follows: () => true,
-    rule: () => rule,
+    rule: typeof rule === "function" ? rule : () => rule,
     verify: { timeoutMs: 600_000, stableForMs: 1_000 },
     frozenUntil: options.frozenUntil ?? (() => undefined),
     rollback: true,
@@ -208,9 +215,14 @@ export function world(options: WorldOptions = {}): World {
   };
 }
 
-function targetOf(name: string, workloads: Workloads, now: () => number): ModelTarget {
+function targetOf(
+  name: string,
+  workloads: Workloads,
+  now: () => number,
+  starts: () => boolean = () => true,
+): ModelTarget {
   const target = modelTarget(name, {
-    behaviour: (digest) => (exits(digest) ? "exits" : "runs"),
+    behaviour: (digest) => (!starts() ? "gone" : exits(digest) ? "exits" : "runs"),
     now,
   });
   const images: Readonly<Record<string, string>> = Array.isArray(workloads)
@@ -241,7 +253,7 @@ function slowed(target: ModelTarget, turn: Turn): ModelTarget {
 }
 
 function exits(digest: Digest | undefined): boolean {
-  return ["X", "Y"].some((letter) => digestOf(letter) === digest);
+  return ["X", "Y", "X of m2", "X of m3", "X of m4"].some((letter) => digestOf(letter) === digest);
 }
 
 export interface Mortal extends Recorder {
