@@ -84,8 +84,10 @@ function backTo(failed: WantedContainer, image: string | undefined, name: string
   if (read?.kind !== "reference") return undefined;
   const { repository, tag, digest } = read.reference;
   if (tag === undefined || digest === undefined || digest === failed.digest) return undefined;
-  // Under the observation that failed: the same one does not bring it back, a newer one does.
-  return [name, { ...failed, repository, tag, digest }] as const;
+  // Under the observation that failed: the same one does not bring it back, a newer one does. Those of another tag are
+  // counted apart.
+  const isCounted = tag === failed.tag || failed.line === "head";
+  return [name, { ...failed, repository, tag, digest, ...(isCounted ? {} : { generation: 0 }) }] as const;
 }
 
 /** The images of the containers that failed; where the target names none, that of a workload with one container. */

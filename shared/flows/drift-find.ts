@@ -52,7 +52,7 @@ export async function findDrift(
     }
     const recorded = recordedOf(stored?.value, nowMs);
     const rules = { rule: deps.rule(seen.repository), mode: at.mode };
-    const decision = decideDrift({ ...seen, heardMs: nowMs }, workload, recorded, rules);
+    const decision = decideDrift({ heardMs: nowMs, ...seen }, workload, recorded, rules);
     if (decision.kind === "unrelated") return [];
     return [{ workload, containers, seen, decision: fought(decision, stored?.value, seen.digest, nowMs) }];
   });

@@ -82,17 +82,17 @@ export function newLooks(deps: FlowDeps): Looks {
     return loading;
   };
   const byPromotion = async (repository: Repository, tag: string): Promise<Wish> => {
-    const { promoted, generation } = (await imageOf(repository)).value.channels[tag] ?? {};
+    const { promoted, promotedMs = 0, generation } = (await imageOf(repository)).value.channels[tag] ?? {};
     if (promoted === undefined || generation === undefined) return undefined;
-    const { digest, commit } = promoted;
-    const seen = { repository, tag, digest, generation, line: "channel" } as const;
+    const { digest, commit, heardMs = promotedMs } = promoted;
+    const seen = { repository, tag, digest, generation, line: "channel", heardMs } as const;
     return { kind: "wanted", seen: { ...seen, ...(commit === undefined ? {} : { commit }) } };
   };
   const byCommit = async (repository: Repository): Promise<Wish> => {
     const { head } = (await imageOf(repository)).value;
     if (head === undefined) return undefined;
-    const { tag, digest, generation, commit } = head;
-    return { kind: "wanted", seen: { repository, tag, digest, generation, commit, line: "head" } };
+    const { tag, digest, generation, commit, acceptedMs, heardMs = acceptedMs } = head;
+    return { kind: "wanted", seen: { repository, tag, digest, generation, commit, line: "head", heardMs } };
   };
 
   return {

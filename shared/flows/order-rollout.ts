@@ -10,6 +10,7 @@ import { channelsBack } from "./channels-back.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 import { registryReason } from "./observe.ts";
+import { observedOf, underItsTag } from "./order-generations.ts";
 import type { Ordered } from "./orders.ts";
 import { planWrites } from "./plan-writes.ts";
 
@@ -45,12 +46,13 @@ export async function bringTo(
     const { channels } = deps.rule(repository);
     // Who is on a channel stays on it: the pin holds it at the digest, and the channel goes on from there later.
     const tagOf = (running = tag) => (channels.some((each) => each.tag === running) ? running : tag);
-    const to = Object.fromEntries(
+    const wanted = Object.fromEntries(
       containers.map(({ name, reference }) => [
         name,
         { ...known(stored, name), repository, tag: tagOf(reference?.tag), digest },
       ]),
     );
+    const to = await underItsTag(deps, wanted, stored?.value.wanted);
     return begin(deps, message, named, order, to, `${workload.id} is brought to ${image}`);
   } catch (error) {
     if (registryReason(error) === undefined) throw error;
@@ -130,7 +132,7 @@ async function begin(
   const { do: kind, until, reason } = order;
   const before = stored?.value;
   const sinceMs = await deps.ledger.clock();
-  const over = { ...before?.wanted };
+  const over = { ...before?.wanted, ...(await observedOf(deps, to)) };
   const pin = { until, by: message.by, sinceMs, over, ...(reason === undefined ? {} : { reason }) };
   // What Landfall held because it failed is a person's to try again; if it fails again, it is held again.
   const digests = Object.values(to).map(({ digest }) => digest);

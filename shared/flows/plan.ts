@@ -62,7 +62,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       if (fresh === undefined) return skip("gone");
     }
     const known = adopted(knownOf(stored?.value, await deps.ledger.clock()), request.adopt === true);
-    const decision = decidePush({ ...seen, heardMs: request.heardMs }, fresh ?? workload, known, rules);
+    const decision = decidePush({ heardMs: request.heardMs, ...seen }, fresh ?? workload, known, rules);
     switch (decision.kind) {
       case "unrelated":
         return undefined;
