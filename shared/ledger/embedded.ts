@@ -94,6 +94,10 @@ export function embeddedLedger(where: EmbeddedStore | string, clock: Clock): Led
 
     workloads: () => list<"workloads">(statements.workloads, {}),
 
+    workloadsOf: (target, { after = `${target}/`, limit }) =>
+      // `0` is what follows `/`.
+      list<"workloads">(statements.workloadsOf, { after, before: `${target}0`, limit }),
+
     rollouts: ({ workload }, limit) =>
       workload === undefined
         ? list<"rollouts">(statements.rollouts, { limit })
@@ -151,6 +155,10 @@ function prepare({ database }: EmbeddedStore) {
     ),
     images: database.prepare("SELECT * FROM documents WHERE collection = 'images' ORDER BY id"),
     workloads: database.prepare("SELECT * FROM documents WHERE collection = 'workloads' ORDER BY id"),
+    workloadsOf: database.prepare(
+      `SELECT * FROM documents WHERE collection = 'workloads' AND id > :after AND id < :before
+       ORDER BY id LIMIT :limit`,
+    ),
     rollouts: database.prepare(
       `SELECT * FROM documents INDEXED BY documents_rollouts WHERE collection = 'rollouts'
        ORDER BY planned_ms DESC, seq DESC LIMIT :limit`,

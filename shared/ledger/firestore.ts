@@ -48,6 +48,16 @@ export function firestoreLedger(options: StoreOptions): Ledger {
 
     workloads: async () => byId(await list<"workloads">({ shape: queries.workloads, values: [] })),
 
+    workloadsOf: async (target, { after, limit }) => {
+      const within = pathOf("workloads", `${target}/`);
+      const between = {
+        after: after === undefined ? within : pathOf("workloads", after),
+        before: `${within}${lastCharacter}`,
+      };
+      const found = await store.query({ shape: queries.workloads, values: [], between, limit });
+      return found.map((each) => documents.seen("workloads", each));
+    },
+
     rollouts: ({ workload }, limit) =>
       workload === undefined
         ? list({ shape: queries.rollouts, values: [], limit })
@@ -72,6 +82,9 @@ export function firestoreLedger(options: StoreOptions): Ledger {
     close: () => store.close(),
   };
 }
+
+/** Above everything that stands in an encoded id. */
+const lastCharacter = "\uf8ff";
 
 /** Firestore's own order is that of encoded ids. */
 function byId<C extends Collection>(documents: readonly Stored<C>[]): readonly Stored<C>[] {

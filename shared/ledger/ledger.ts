@@ -156,6 +156,14 @@ export interface Ledger {
   images(): Promise<readonly Stored<"images">[]>;
   /** For reading people: workloads by id. */
   workloads(): Promise<readonly Stored<"workloads">[]>;
+  /**
+   * A page of a target's workloads, in an order of the store's own: as many are few enough to be in memory.
+   * @param after the last id of the page before; absent: the first page
+   */
+  workloadsOf(
+    target: string,
+    page: { readonly after?: string; readonly limit: number },
+  ): Promise<readonly Stored<"workloads">[]>;
   /** Rollouts of one workload or of all, newest (`times.planned`) first. */
   rollouts(filter: { readonly workload?: WorkloadId }, limit: number): Promise<readonly Stored<"rollouts">[]>;
   /** Events of one repository and tag or of all, heard last first, expired ones left out. */

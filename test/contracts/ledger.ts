@@ -421,6 +421,27 @@ export function ledgerContract(name: string, make: () => Promise<Ledger>): void 
         expect(await ids(2)).toEqual(["swarm/b", "swarm/a"]);
       });
 
+      it("of one target come in pages, each of them once", async () => {
+        const names = Array.from({ length: 7 }, (_, n) => `t/${n}`);
+        const more = ["t/a/b", "t/~", "t/日本", "t/0"].filter((id) => !names.includes(id));
+        const others = ["s/a", "t2/a", "t-/a", "t0/a", "t%2Fa/a", "tt/a"];
+        await ledger.commit(
+          "w",
+          [...names, ...more, ...others].map((id) => workload(id)),
+        );
+        const seen: string[] = [];
+        for (let after: string | undefined; ; ) {
+          const page = await ledger.workloadsOf("t", { limit: 3, ...(after === undefined ? {} : { after }) });
+          expect(page.length).toBeLessThanOrEqual(3);
+          seen.push(...page.map(({ id }) => id));
+          after = page.at(-1)?.id;
+          if (page.length < 3) break;
+        }
+        expect(seen).toHaveLength(names.length + more.length);
+        expect(seen.toSorted()).toEqual([...names, ...more].toSorted());
+        expect(await ledger.workloadsOf("none", { limit: 3 })).toEqual([]);
+      });
+
       it("are listed by id", async () => {
         await ledger.commit("w", [workload("t/b"), workload("t/a"), workload("s/z")]);
         expect((await ledger.workloads()).map(({ id }) => id)).toEqual(["s/z", "t/a", "t/b"]);

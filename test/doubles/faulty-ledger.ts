@@ -123,6 +123,7 @@ export function faultyLedger(inner: Ledger, options: FaultyLedgerOptions = {}): 
     planned: (target, limit) => query("planned", () => inner.planned(target, limit)),
     images: () => query("images", () => inner.images()),
     workloads: () => query("workloads", () => inner.workloads()),
+    workloadsOf: (target, page) => query("workloadsOf", () => inner.workloadsOf(target, page)),
     rollouts: (filter, limit) => query("rollouts", () => inner.rollouts(filter, limit)),
     events: (filter, limit) => query("events", () => inner.events(filter, limit)),
     clock: () =>

@@ -81,7 +81,7 @@ export async function firestoreClient(options: FirestoreSetting): Promise<Firest
     query: async (query, timeoutMs) => {
       const documents: Found[] = [];
       let atMs: number | undefined;
-      const request = { parent, structuredQuery: structured(query) };
+      const request = { parent, structuredQuery: structured(query, nameOf) };
       for await (const message of client.runQuery(request, call(timeoutMs))) {
         const { document, readTime } = WireAnswer.parse(message);
         if (readTime) atMs = msOf(readTime);
@@ -92,7 +92,7 @@ export async function firestoreClient(options: FirestoreSetting): Promise<Firest
 
     count: async (query, timeoutMs) => {
       const structuredAggregationQuery = {
-        structuredQuery: structured(query),
+        structuredQuery: structured(query, nameOf),
         aggregations: [{ alias: "count", count: {} }],
       };
       let count = 0;
@@ -152,17 +152,25 @@ const operators = {
   "at-most": "LESS_THAN_OR_EQUAL",
 } as const satisfies Record<QueryShape["where"][number]["is"], string>;
 
-function structured({ shape, values, limit }: Query) {
+const byPath = { field: "__name__", direction: "ascending" } as const;
+
+function structured({ shape, values, between, limit }: Query, nameOf: (path: string) => string) {
   const filters = shape.where.map(({ field, is }, n) => ({
     fieldFilter: { field: { fieldPath: field }, op: operators[is], value: values[n] ?? null },
   }));
   return {
     from: [{ collectionId: shape.collection, allDescendants: shape.group ?? false }],
     ...(filters.length === 0 ? {} : { where: { compositeFilter: { op: "AND" as const, filters } } }),
-    orderBy: shape.order.map(({ field, direction }) => ({
+    orderBy: [...shape.order, ...(between === undefined ? [] : [byPath])].map(({ field, direction }) => ({
       field: { fieldPath: field },
       direction: direction === "ascending" ? ("ASCENDING" as const) : ("DESCENDING" as const),
     })),
+    ...(between === undefined
+      ? {}
+      : {
+          startAt: { values: [{ referenceValue: nameOf(between.after) }], before: false },
+          endAt: { values: [{ referenceValue: nameOf(between.before) }], before: true },
+        }),
     ...(limit === undefined ? {} : { limit: { value: limit } }),
   };
 }

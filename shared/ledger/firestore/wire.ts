@@ -63,6 +63,8 @@ export type Change =
 export interface Query {
   readonly shape: QueryShape;
   readonly values: readonly Value[];
+  /** Documents between these two paths, by their paths: without any other order. */
+  readonly between?: { readonly after: string; readonly before: string };
   readonly limit?: number;
 }
 
