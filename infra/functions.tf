@@ -29,11 +29,11 @@ locals {
       in_vpc          = true
     }
     reconcile = {
-      description = "Carries on what was left unfinished."
+      description = "Compares what runs with what is wanted, and carries on what was left unfinished."
       # A sweep, and beside it one that took longer than its minute. A full comparison peaks at 256 MiB.
       memory      = "512Mi"
       concurrency = 4
-      # One caller, once a minute: two are for the moment of a deployment.
+      # One caller, once a minute and each quarter of an hour: two are for the moment of a deployment.
       max_instances   = 2
       timeout_seconds = 540
       ingress         = "ALLOW_INTERNAL_ONLY"

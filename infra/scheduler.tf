@@ -46,3 +46,33 @@ resource "google_cloud_scheduler_job" "sweep" {
 
   depends_on = [google_cloud_run_service_iam_member.scheduler_calls_reconcile]
 }
+
+resource "google_cloud_scheduler_job" "full_run" {
+  project     = var.project_id
+  region      = var.region
+  name        = "landfall-full-run"
+  description = "Compares what runs with what is wanted, and repairs what lost events left behind."
+  schedule    = "*/15 * * * *"
+  time_zone   = "Etc/UTC"
+  # As long as the function itself may take: one that is cut off goes on, and its report is in the ledger.
+  attempt_deadline = "540s"
+
+  # 409: another full run is under way, for example because somebody asked for one. The next one is as good.
+  retry_config {
+    retry_count = 0
+  }
+
+  http_target {
+    http_method = "POST"
+    uri         = "${google_cloudfunctions2_function.function["reconcile"].service_config[0].uri}/reconcile"
+    headers     = { "Content-Type" = "application/json" }
+    body        = base64encode(jsonencode({ mode = "full" }))
+
+    oidc_token {
+      service_account_email = google_service_account.scheduler.email
+      audience              = google_cloudfunctions2_function.function["reconcile"].service_config[0].uri
+    }
+  }
+
+  depends_on = [google_cloud_run_service_iam_member.scheduler_calls_reconcile]
+}

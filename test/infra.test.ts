@@ -244,14 +244,17 @@ describe("what is deployed", () => {
     });
   });
 
-  it("sweeps each minute, as an account that reconcile can check", () => {
-    expect(resource("google_cloud_scheduler_job", "sweep")).toMatchObject({
-      schedule: "* * * * *",
+  it.each([
+    { job: "sweep", schedule: "* * * * *", mode: "sweep" },
+    { job: "full_run", schedule: "*/15 * * * *", mode: "full" },
+  ])("calls reconcile, as an account that it can check: $mode at $schedule", ({ job, schedule, mode }) => {
+    expect(resource("google_cloud_scheduler_job", job)).toMatchObject({
+      schedule,
       http_target: [
         {
           http_method: "POST",
           uri: '${google_cloudfunctions2_function.function["reconcile"].service_config[0].uri}/reconcile',
-          body: '${base64encode(jsonencode({ mode = "sweep" }))}',
+          body: `\${base64encode(jsonencode({ mode = "${mode}" }))}`,
           oidc_token: [
             {
               service_account_email: "${google_service_account.scheduler.email}",
@@ -260,6 +263,13 @@ describe("what is deployed", () => {
           ],
         },
       ],
+    });
+  });
+
+  it("waits for a full run as long as the function may take, and makes no second one of it", () => {
+    expect(resource("google_cloud_scheduler_job", "full_run")).toMatchObject({
+      attempt_deadline: `${limits.reconcile?.timeout_seconds}s`,
+      retry_config: [{ retry_count: 0 }],
     });
   });
 

@@ -61,6 +61,7 @@ async function main(): Promise<void> {
     delivers,
     port: settings.port,
     host: sandbox === undefined ? "0.0.0.0" : "127.0.0.1",
+    comparing: true,
     timerToken,
   });
   const part = only.length < functionNames.length ? ` (${only.join(", ")})` : "";

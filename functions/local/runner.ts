@@ -8,6 +8,7 @@ import { httpClient } from "../../shared/http.ts";
 import { version } from "../../shared/version.ts";
 import { registerFunctions } from "../register.ts";
 import type { Wiring } from "../wiring.ts";
+import { periods } from "./periods.ts";
 
 export const functionNames = ["webhook", "builds", "reconcile"] as const;
 export type FunctionName = (typeof functionNames)[number];
@@ -21,6 +22,8 @@ export interface RunnerOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly host: string;
+  /** Whether everything is compared each quarter of an hour, as Cloud Scheduler has it done; default no. */
+  readonly comparing?: boolean;
   /** What the runner's own timer proves itself with to the reconcile function. */
   readonly timerToken: string;
 }
@@ -29,11 +32,16 @@ export interface Runner {
   readonly url: string;
   /** Carries unfinished work on now, as the timer does each minute. */
   sweep(): Promise<void>;
+  /** Compares what runs with what is wanted now, as the timer does each quarter of an hour. */
+  compare(): Promise<void>;
   /** Takes nothing more, lets what is in flight come to rest, and closes everything. */
   stop(): Promise<void>;
 }
 
 const sweepEveryMs = 60_000;
+const compareEveryMs = 15 * 60_000;
+/** A full run that takes longer goes on; nobody waits for its answer then. */
+const compareDeadlineMs = 10 * 60_000;
 /** Longer than an invocation's budget and the calls that it may be in the middle of. */
 const deliveryDeadlineMs = 90_000;
 
@@ -69,7 +77,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     { ackDeadlineMs: deliveryDeadlineMs },
   );
 
-  const sweep = async () => {
+  const schedule = async (job: string, mode: "sweep" | "full", deadlineMs: number) => {
     try {
       const answer = await http.request({
         method: "POST",
@@ -78,24 +86,34 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
           authorization: `Bearer ${timerToken}`,
           "content-type": "application/json",
           "x-cloudscheduler": "true",
-          "x-cloudscheduler-jobname": "landfall-sweep",
+          "x-cloudscheduler-jobname": job,
           "x-cloudscheduler-scheduletime": new Date(wiring.clock.now()).toISOString(),
         },
-        body: '{"mode":"sweep"}',
-        deadlineMs: deliveryDeadlineMs,
-        maxBytes: 1024 * 1024,
+        body: JSON.stringify({ mode }),
+        deadlineMs,
+        maxBytes: 16 * 1024 * 1024,
       });
-      if (answer.status !== 200) wiring.log.write("error", `the sweep was answered with ${answer.status}`);
+      // 409: a person's full run, or another process's, is under way.
+      if (answer.status === 200 || answer.status === 409) return;
+      wiring.log.write("error", `${job} was answered with ${answer.status}`);
     } catch (error) {
-      wiring.log.write("error", `the sweep did not run: ${messageOf(error)}`);
+      wiring.log.write("error", `${job} did not run: ${messageOf(error)}`);
     }
   };
-  const timer = only.includes("reconcile") ? setInterval(() => void sweep(), sweepEveryMs) : undefined;
+  const sweep = () => schedule("landfall-sweep", "sweep", deliveryDeadlineMs);
+  const compare = () => schedule("landfall-full-run", "full", compareDeadlineMs);
+  const isTimeToCompare = periods(wiring.clock, compareEveryMs);
+  const tick = () => {
+    void sweep();
+    if (options.comparing === true && isTimeToCompare()) void compare();
+  };
+  const timer = only.includes("reconcile") ? setInterval(tick, sweepEveryMs) : undefined;
   if (timer !== undefined) await sweep();
 
   return {
     url: `http://${options.host === "0.0.0.0" ? "127.0.0.1" : options.host}:${portOf(front)}`,
     sweep,
+    compare,
     stop: async () => {
       clearInterval(timer);
       await delivering?.stop();
