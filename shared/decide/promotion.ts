@@ -134,7 +134,7 @@ export function imageDueMs(
   nowMs: number,
   graceMs: number,
 ): number | undefined {
-  const times: number[] = image.frozenMs === undefined ? [] : [image.frozenMs];
+  const times: number[] = [image.frozenMs, image.relookMs].filter((each) => each !== undefined);
   const planMs = delayOf(image)?.untilMs ?? nowMs + carriedOnMs;
   if ((image.head?.generation ?? 0) > image.planned) times.push(planMs);
   for (const each of rule.channels) {

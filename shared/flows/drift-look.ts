@@ -97,16 +97,14 @@ export function newLooks(deps: FlowDeps): Looks {
 
   return {
     troubles,
-    async wishOf(workload, { name, reference }) {
-      const { repository, tag } = reference ?? {};
+    async wishOf(workload, container) {
+      const { repository, tag } = container.reference ?? {};
       if (repository === undefined || tag === undefined || !deps.follows(repository)) return undefined;
       const rule = deps.rule(repository);
       if (rule.channels.some((each) => each.tag === tag)) {
         return once(`channel ${repository}:${tag}`, () => byPromotion(repository, tag));
       }
-      const own = workload.settings[`policy.${name}`] ?? workload.settings.policy;
-      const parsed = own === undefined ? undefined : parsePolicy(own);
-      const policy = parsed?.kind === "policy" ? parsed.policy : rule.policy;
+      const policy = policyOf(deps, workload, container, repository);
       if (policy.kind === "commit") return once(`head ${repository}`, () => byCommit(repository));
       if (choosesByTag(policy)) {
         return once(`version ${repository} ${JSON.stringify(policy)}`, () => byVersion(repository, policy));
@@ -114,6 +112,18 @@ export function newLooks(deps: FlowDeps): Looks {
       return once(`tag ${repository}:${tag}`, () => byTag(repository, tag));
     },
   };
+}
+
+/** How a container follows its image: its own label says so, that of its workload, or the configuration. */
+export function policyOf(
+  deps: Pick<FlowDeps, "rule">,
+  { settings }: Workload,
+  { name }: Container,
+  repository: Repository,
+): Policy {
+  const own = settings[`policy.${name}`] ?? settings.policy;
+  const parsed = own === undefined ? undefined : parsePolicy(own);
+  return parsed?.kind === "policy" ? parsed.policy : deps.rule(repository).policy;
 }
 
 /** At most so many at once, in the order in which they came. */

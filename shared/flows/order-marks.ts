@@ -8,6 +8,7 @@ import type { FlowDeps } from "./deps.ts";
 import { closing, undoneBy } from "./history.ts";
 import { loadImage } from "./image.ts";
 import type { Ordered } from "./orders.ts";
+import { attended } from "./relook.ts";
 
 /** What a person wants to be remembered of a workload or an image; nothing is deployed by it. */
 type Mark<Kind extends Order["do"]> = Order & { readonly do: Kind };
@@ -91,11 +92,13 @@ export async function release(deps: FlowDeps, order: Mark<"release">): Promise<O
   if (left.length === holds.length) {
     return { kind: "already", detail: `${image}@${digest} is not held everywhere` };
   }
-  const value = { ...before.value, holds: left };
+  const nowMs = await deps.ledger.clock();
+  const value = { ...before.value, holds: left, relookMs: nowMs, dueMs: nowMs };
   return {
     kind: "ordered",
     detail: `${image}@${digest} is released`,
     writes: [{ collection: "images", id: before.id, expect: before.rev, value }],
+    images: [image],
   };
 }
 
@@ -109,11 +112,10 @@ export async function pause(deps: FlowDeps, message: OrderMessage, order: Mark<"
       return { kind: "already", detail: `${workload} was paused by ${before.by} already` };
     }
     const stopped = await stop(deps, document, `paused by ${by}`);
-    const { dueMs: _, ...rest } = stopped.document;
     const until = untilMs === undefined ? {} : { untilMs };
     const why = reason === undefined ? {} : { reason };
     const marked = { by, sinceMs: await deps.ledger.clock(), ...until, ...why };
-    const value = { ...rest, pause: marked, ...(untilMs === undefined ? {} : { dueMs: untilMs }) };
+    const value = { ...stopped.document, pause: marked };
     const goesOn = value.open === undefined ? "" : `; rollout ${value.open.seq}, which it is in, goes on`;
     const long = untilMs === undefined ? "" : ` until ${new Date(untilMs).toISOString()}`;
     const detail = `${workload} is paused${long}${goesOn}`;
@@ -122,7 +124,7 @@ export async function pause(deps: FlowDeps, message: OrderMessage, order: Mark<"
 }
 
 export async function resume(deps: FlowDeps, { workload }: Mark<"resume">): Promise<Ordered> {
-  return changed(deps, workload, async ({ pause: before, dueMs: _, ...value }) =>
+  return changed(deps, workload, async ({ pause: before, ...value }) =>
     before === undefined
       ? { kind: "already", detail: `${workload} is not paused` }
       : { kind: "changed", value, detail: `${workload} goes on`, relook: workload },
@@ -172,7 +174,9 @@ async function changed(
   if ("kind" in stored) return stored;
   const made = await change(stored.value);
   if (made.kind === "already") return made;
-  const { value, detail, more = [], relook } = made;
+  const { detail, more = [], relook } = made;
+  const look = relook === undefined ? {} : { relookMs: await deps.ledger.clock() };
+  const value = attended({ ...made.value, ...look });
   return {
     kind: "ordered",
     detail,

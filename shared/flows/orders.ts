@@ -27,9 +27,9 @@ export type Ordered =
       readonly ticket?: Ticket;
       /** The rollout under way that leads there already. */
       readonly joined?: Joined;
-      /** Images whose channels it moves. */
+      /** Images whose channels it moves, or whose workloads it frees. */
       readonly images?: readonly Repository[];
-      /** The workload may be behind now: look once more at what it follows. */
+      /** The workload may be behind now, and its record says that it is to be looked at. */
       readonly relook?: WorkloadId;
     }
   /** It is so without the order, for example because it was given twice. */

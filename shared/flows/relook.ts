@@ -1,38 +1,76 @@
 import type { Repository } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
-import { isTargetTrouble } from "../errors.ts";
+import { messageOf } from "../errors.ts";
+import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
+import { againMs, isSilence, newLooked, publishLooks, tagsOf } from "./followed-tags.ts";
 import { loadImage, saveImage, withoutPlans } from "./image.ts";
-import { sweepPush } from "./push.ts";
+import { record } from "./record.ts";
 
-/** Looks once more at everything that a workload follows: it was left alone, and may be behind. */
+/** The record with the time at which the sweep looks at it while no rollout is open. */
+export function attended({ dueMs: _, ...value }: WorkloadDocument): WorkloadDocument {
+  const times = [value.pause?.untilMs, value.relookMs].filter((each) => each !== undefined);
+  return times.length === 0 ? value : { ...value, dueMs: Math.min(...times) };
+}
+
+/** Does what a workload without an open rollout wants: the end of its pause, a look at what it missed. */
+export async function attend(deps: FlowDeps, stored: Stored<"workloads">, budget: Budget): Promise<void> {
+  const { pause, ...rest } = stored.value;
+  const nowMs = await deps.ledger.clock();
+  if (pause?.untilMs !== undefined && pause.untilMs <= nowMs) {
+    const value = attended({ ...rest, relookMs: nowMs });
+    const write = { collection: "workloads", id: stored.id, expect: stored.rev, value } as const;
+    if ((await record(deps, "workload.note", [write])) === "conflict") return;
+  }
+  await relook(deps, stored.value.workload, budget);
+}
+
+/**
+ * Looks once more at everything that a workload follows, if its record says that it is to: it was left alone, and may be
+ * behind. It stays on record until the look is on its way. Safe to repeat at any point.
+ */
 export async function relook(deps: FlowDeps, id: WorkloadId, budget: Budget): Promise<void> {
+  const asked = (await deps.ledger.get("workloads", id))?.value.relookMs;
+  if (asked === undefined) return;
+  const outcome = await lookAgainAt(deps, id, budget);
+  if (outcome.kind === "unavailable") {
+    deps.log.write("warning", `${id} cannot be looked at again yet: ${outcome.detail}`, { workload: id });
+  }
+  const laterMs = outcome.kind === "unavailable" ? (await deps.ledger.clock()) + againMs : undefined;
+  for (;;) {
+    const stored = await deps.ledger.get("workloads", id);
+    // Somebody has asked for another look since.
+    if (stored?.value.relookMs !== asked) return;
+    const { relookMs: _, ...rest } = stored.value;
+    const value = attended({ ...rest, ...(laterMs === undefined ? {} : { relookMs: laterMs }) });
+    const write = { collection: "workloads", id, expect: stored.rev, value } as const;
+    if ((await record(deps, "workload.note", [write])) === "written") return;
+  }
+}
+
+type Outcome = { readonly kind: "on-its-way" } | { readonly kind: "unavailable"; readonly detail: string };
+
+async function lookAgainAt(deps: FlowDeps, id: WorkloadId, budget: Budget): Promise<Outcome> {
   const slash = id.indexOf("/");
   const at = deps.targets.find(({ target }) => target.name === id.slice(0, slash));
-  if (at === undefined) return;
-  let workload: Awaited<ReturnType<typeof at.target.get>>;
+  if (at === undefined) return { kind: "on-its-way" };
   try {
-    workload = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
-  } catch (error) {
-    if (!isTargetTrouble(error)) throw error;
-    deps.log.write("warning", `${id} cannot be asked: it is looked at with the next push of its image`, {});
-    return;
-  }
-  const images = (workload?.containers ?? []).flatMap(({ reference }) => reference ?? []);
-  for (const repository of new Set(images.map((each) => each.repository))) {
-    if (!deps.follows(repository)) continue;
-    if (deps.rule(repository).git !== undefined) {
-      await planAnew(deps, repository, budget);
+    const workload = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
+    if (workload === undefined) return { kind: "on-its-way" };
+    const looked = newLooked();
+    await tagsOf(deps, workload, looked);
+    const images = workload.containers.flatMap(({ reference }) => reference?.repository ?? []);
+    for (const repository of new Set(images)) {
+      const isBuilt = deps.follows(repository) && deps.rule(repository).git !== undefined;
+      if (isBuilt) await planAnew(deps, repository, budget);
     }
+    await publishLooks(deps, looked);
+    return { kind: "on-its-way" };
+  } catch (error) {
+    if (!isSilence(error)) throw error;
+    return { kind: "unavailable", detail: messageOf(error) };
   }
-  const nowMs = await deps.ledger.clock();
-  const looks = images.flatMap(({ repository, tag }) =>
-    tag === undefined || !deps.follows(repository)
-      ? []
-      : [sweepPush(`look-${deps.newId()}`, repository, tag, nowMs)],
-  );
-  if (looks.length > 0) await deps.recorder.step("bus.continue", () => deps.bus.publish(looks));
 }
 
 async function planAnew(deps: FlowDeps, repository: Repository, budget: Budget): Promise<void> {

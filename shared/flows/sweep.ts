@@ -1,12 +1,11 @@
-import type { Due, Stored } from "../ledger/ledger.ts";
+import type { Due } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { advanceImage } from "./advance-image.ts";
 import { type Budget, type FlowDeps, glance } from "./deps.ts";
 import { gather, sendLetters } from "./letters.ts";
 import { handlePush, sweepPush } from "./push.ts";
-import { record } from "./record.ts";
 import { tellRefusedConfig } from "./refused-config.ts";
-import { relook } from "./relook.ts";
+import { attend } from "./relook.ts";
 import { resumeEvent } from "./resume.ts";
 
 /** One piece of unfinished work that a sweep found. */
@@ -110,7 +109,7 @@ async function carryOn(deps: FlowDeps, due: Work, budget: Budget): Promise<Sweep
           const own = open.state === "verifying" ? glance : budget;
           await advance(deps, workload, open.seq, own, ticket);
         } else {
-          await endPause(deps, due.document, budget);
+          await attend(deps, due.document, budget);
         }
         return { kind: "rollout", id, outcome: "carried-on" };
       }
@@ -128,12 +127,4 @@ async function carryOn(deps: FlowDeps, due: Work, budget: Budget): Promise<Sweep
       error: message,
     };
   }
-}
-
-/** A pause is over: what the workload missed is looked at. */
-async function endPause(deps: FlowDeps, stored: Stored<"workloads">, budget: Budget): Promise<void> {
-  const { pause: _pause, dueMs: _dueMs, ...value } = stored.value;
-  const write = { collection: "workloads", id: stored.id, expect: stored.rev, value } as const;
-  if ((await record(deps, "workload.note", [write])) === "written")
-    await relook(deps, value.workload, budget);
 }

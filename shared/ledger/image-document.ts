@@ -97,6 +97,8 @@ export interface ImageDocument {
   readonly builds: readonly Built[];
   /** A freeze ends then, ms: what its targets missed is planned anew. */
   readonly frozenMs?: number;
+  /** Its workloads were kept from a digest, and may be behind: when they are looked at once more, ms. */
+  readonly relookMs?: number;
   /** Digests that a person holds for every workload. */
   readonly holds?: readonly Hold[];
   readonly dueMs?: number;

@@ -110,6 +110,8 @@ export interface WorkloadDocument {
   readonly pin?: Pin;
   readonly pause?: Pause;
   readonly open?: OpenRollout;
-  /** When a workload without an open rollout wants attention, ms: its pause ends. */
+  /** It was left alone, and may be behind: when everything that it follows is looked at once more, ms. */
+  readonly relookMs?: number;
+  /** When a workload without an open rollout wants attention, ms: its pause ends, or it is looked at once more. */
   readonly dueMs?: number;
 }

@@ -5,10 +5,11 @@ import { faultPoints } from "../../shared/flows/recorder.ts";
 import { digestOf } from "../flows/world.ts";
 import { buildScenarios } from "./build-scenarios.ts";
 import { type Death, type Life, live, type Stage } from "./lives.ts";
+import { orderScenarios } from "./order-scenarios.ts";
 import { scenarios as pushScenarios, type Scenario } from "./scenarios.ts";
 
 const sides = ["before", "after"] as const;
-const scenarios = [...pushScenarios, ...buildScenarios];
+const scenarios = [...pushScenarios, ...buildScenarios, ...orderScenarios];
 /** A dead process's leases are still running when the next one starts, or all are over. */
 const pauses = [0, 120_000] as const;
 
@@ -20,7 +21,7 @@ it.each(scenarios)("acts through the recorder only: $name", async (scenario) => 
   const sent = points.filter((point) => point === "letter.send").length;
   expect(points.length).toBeGreaterThan(0);
   expect({
-    ledger: of("ref", "image", "event", "workload", "notice", "letter") - sent,
+    ledger: of("ref", "image", "event", "order", "drift", "workload", "notice", "letter") - sent,
     registry: of("registry"),
     history: of("history"),
     target: of("target"),
@@ -87,10 +88,11 @@ async function play(
   deaths: readonly Death[] = [],
 ): Promise<{ readonly lives: readonly Life[]; readonly stage: Stage }> {
   const stage = await scenario.stage();
+  const earlier = stage.here.targets.map((target) => target.writes.length);
   const lives: Life[] = [];
   try {
     lives.push(...(await live(stage, deaths)));
-    await check(stage, scenario);
+    await check(stage, scenario, earlier);
   } catch (error) {
     const story = deaths.map(({ step, side, pauseMs }, index) => {
       const point = typeof step === "number" ? `${step}: ${lives[index]?.points[step]}` : step;
@@ -102,15 +104,17 @@ async function play(
 }
 
 /** Nothing lost, nothing twice, nothing backwards. */
-async function check({ here, told }: Stage, scenario: Scenario): Promise<void> {
-  const { restarts = { min: 1, max: 1 }, fails, tells, wants = {} } = scenario;
+async function check({ here, told }: Stage, scenario: Scenario, earlier: readonly number[]): Promise<void> {
+  const { restarts = { min: 1, max: 1 }, fails, tells, wants = {}, states } = scenario;
   const wanted = digestOf(here.tagged());
+  const holds = scenario.holds ?? (fails ? [here.tagged()] : []);
   const workloads = await Promise.all(here.targets.map((target) => target.list()));
   for (const { id, name, containers } of workloads.flat()) {
     const parsed = parseReference(containers[0]?.image ?? "");
     const own = wants[name] ?? (fails ? "a" : undefined);
     expect(parsed, id).toMatchObject({ reference: { digest: own === undefined ? wanted : digestOf(own) } });
-    const writes = here.targets.flatMap((target) => target.writes).filter((write) => write.workload === id);
+    const all = here.targets.flatMap((target, index) => target.writes.slice(earlier[index]));
+    const writes = all.filter((write) => write.workload === id);
     const replaced = writes.filter((write) => write.restarted).length;
     expect(replaced, `restarts of ${id}`).toBeGreaterThanOrEqual(restarts.min);
     expect(replaced, `restarts of ${id}`).toBeLessThanOrEqual(restarts.max);
@@ -119,11 +123,12 @@ async function check({ here, told }: Stage, scenario: Scenario): Promise<void> {
   }
   for (const { id, value } of await here.ledger.workloads()) {
     expect(value.open, `open rollout of ${id}`).toBeUndefined();
-    expect(value.holds.map(({ digest }) => digest)).toEqual(fails ? [wanted] : []);
+    expect(value.holds.map(({ digest }) => digest)).toEqual(holds.map(digestOf));
   }
   for (const { id, value } of await here.ledger.rollouts({}, 1000)) {
     const undoes = value.cause.kind === "rollback";
-    expect([fails && !undoes ? "rolled-back" : "succeeded", "superseded"], id).toContain(value.state);
+    const own = states ?? [fails && !undoes ? "rolled-back" : "succeeded"];
+    expect([...own, "superseded"], id).toContain(value.state);
     expect(value.reason, id).toBeTruthy();
   }
   for (const { id, value } of await here.ledger.events({ nowMs: here.clock.now() }, 1000)) {

@@ -10,6 +10,8 @@ export interface Stage {
   readonly here: World;
   /** What is on the bus when the first process starts. */
   readonly heard: readonly Message[];
+  /** What somebody asks of a process, and of the next one until it is answered. */
+  readonly ask?: (deps: FlowDeps) => Promise<unknown>;
   /** What stands between a process and the outside. */
   readonly troubles?: (deps: FlowDeps) => FlowDeps;
   /** Who is told what becomes of it. */
@@ -46,16 +48,22 @@ const dayMs = 86_400_000;
 /** Processes one after the other: each dies as told, the last one lives until nothing is left to do. */
 export async function live(stage: Stage, deaths: readonly Death[] = []): Promise<readonly Life[]> {
   stage.here.undelivered.push(...stage.heard);
-  const delivered = new Set<Message>();
+  const known: Known = { delivered: new Set(), isAnswered: stage.ask === undefined };
   const lives: Life[] = [];
   for (const death of [...deaths, undefined]) {
     const recorder = mortal(death);
     const calls: Calls = { ledger: 0, registry: 0, history: 0, target: 0, bus: 0, notifiers: 0 };
     lives.push({ points: recorder.points, calls });
-    if ((await process(stage, recorder, calls, delivered)) === "at rest") break;
+    if ((await process(stage, recorder, calls, known)) === "at rest") break;
     stage.here.clock.set(stage.here.clock.now() + (death?.pauseMs ?? 0));
   }
   return lives;
+}
+
+/** What outlives a process. */
+interface Known {
+  readonly delivered: Set<Message>;
+  isAnswered: boolean;
 }
 
 /** One process, as the runner drives it: what the bus has is delivered at once, what is unfinished is swept each minute. */
@@ -63,9 +71,10 @@ async function process(
   stage: Stage,
   recorder: Mortal,
   calls: Calls,
-  delivered: Set<Message>,
+  known: Known,
 ): Promise<"at rest" | "died"> {
-  const { here, troubles = (deps) => deps } = stage;
+  const { here, troubles = (deps) => deps, ask } = stage;
+  const { delivered } = known;
   const deliveries = new Map<Message, Promise<unknown>>();
   const inner = here.instance({
     step: (point, act) => {
@@ -88,8 +97,15 @@ async function process(
       deliveries.set(message, delivery);
     }
   }
+  const asking = async () => {
+    if (known.isAnswered || ask === undefined) return;
+    await ask(deps);
+    known.isAnswered = true;
+  };
+  let answer = asking();
   for (let round = 0; round < maxRounds; round++) {
-    const sweeping = sweep(deps, newBudget(deps.clock));
+    const sweeping = Promise.all([sweep(deps, newBudget(deps.clock)), answer]);
+    answer = Promise.resolve();
     deliver();
     for (let work: Promise<unknown> = sweeping; work !== undefined; ) {
       if ((await Promise.race([work, recorder.died])) === "died") return "died";
@@ -109,7 +125,7 @@ function counted(deps: FlowDeps, calls: Calls): FlowDeps {
   return {
     ...deps,
     ledger: counting(deps.ledger, ["commit"], () => calls.ledger++),
-    registry: counting(deps.registry, ["head", "get", "put", "platforms"], () => calls.registry++),
+    registry: counting(deps.registry, ["head", "get", "put", "platforms", "tags"], () => calls.registry++),
     history: counting(deps.history, ["order"], () => calls.history++),
     targets: deps.targets.map((at) => ({
       ...at,

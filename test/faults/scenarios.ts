@@ -1,4 +1,5 @@
 import type { Message } from "../../shared/bus/bus.ts";
+import type { RolloutState } from "../../shared/domain/rollout.ts";
 import type { Platform, Workload } from "../../shared/domain/workload.ts";
 import { RegistryUnavailableError, TargetUnavailableError } from "../../shared/errors.ts";
 import type { FlowDeps } from "../../shared/flows/deps.ts";
@@ -15,6 +16,10 @@ export interface Scenario {
   readonly restarts?: { readonly min: number; readonly max: number };
   /** The image fails, is held, and makes room for the one before. */
   readonly fails?: true;
+  /** Digests that every workload on record holds in the end, as letters; default none, or what failed. */
+  readonly holds?: readonly string[];
+  /** How rollouts end, beside those that were replaced; default as they should. */
+  readonly states?: readonly RolloutState[];
   /** What people are told of, where somebody tells them; default each workload. */
   readonly tells?: readonly string[];
   /** What workloads are to run in the end, by name, as a letter; default what the tag points to. */
@@ -161,14 +166,16 @@ export const scenarios: readonly [Scenario, ...Scenario[]] = [
   },
 ];
 
-interface Setting extends Pick<WorldOptions, "maxParallel" | "notifiers" | "workloads"> {
+export interface Setting
+  extends Pick<WorldOptions, "maxParallel" | "notifiers" | "workloads" | "behaviour" | "frozenUntil"> {
   /** What the tag is moved to, default b. */
   readonly letter?: string;
   /** What happens once, when that is reached for the first time. */
   readonly once?: readonly [label: string, act: (here: World) => void];
 }
 
-function pushed({ letter = "b", once, ...options }: Setting = {}): Stage {
+/** The tag has moved, and the message of it is on the bus. */
+export function pushed({ letter = "b", once, ...options }: Setting = {}): Stage {
   let happened = false;
   const here: World = world({
     workloads: ["web", "api"],
@@ -193,7 +200,7 @@ function pushAgain(here: World, letter: string): void {
 }
 
 /** The tag has been observed at its old digest before. */
-async function known(here: World): Promise<void> {
+export async function known(here: World): Promise<void> {
   await here.deliver(here.hear("known"), here.instance());
   await here.settle();
 }
@@ -217,7 +224,7 @@ function refusedHeads(times: number): NonNullable<Stage["troubles"]> {
 }
 
 /** The target is away for one call, before it has seen it. */
-function awayAt(method: "list" | "look" | "update"): NonNullable<Stage["troubles"]> {
+export function awayAt(method: "list" | "get" | "look" | "update"): NonNullable<Stage["troubles"]> {
   let happened = false;
   return onTarget((target) => {
     const act = target[method] as (...given: unknown[]) => Promise<unknown>;
@@ -243,7 +250,7 @@ function answerLost(): NonNullable<Stage["troubles"]> {
   }));
 }
 
-function onTarget(change: (target: Target) => Target): NonNullable<Stage["troubles"]> {
+export function onTarget(change: (target: Target) => Target): NonNullable<Stage["troubles"]> {
   return (deps) => ({
     ...deps,
     targets: deps.targets.map((at) => ({ ...at, target: change(at.target) })),

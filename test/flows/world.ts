@@ -46,6 +46,8 @@ export interface WorldOptions {
   /** What stands between every process and the registry. */
   readonly between?: (registry: FlowDeps["registry"]) => FlowDeps["registry"];
   readonly frozenUntil?: FlowDeps["frozenUntil"];
+  /** What an image does when it is run; default those of the letters X and Y exit. */
+  readonly behaviour?: (digest: Digest | undefined) => "runs" | "exits" | "gone";
   /** Default: no order, no channels, by tag. Of all images, or of each. */
   readonly rule?: ImageRule | FlowDeps["rule"];
   /** Targets that nothing is written to. */
@@ -110,7 +112,7 @@ export function world(options: WorldOptions = {}): World {
     },
   };
   const targets = Object.entries({ swarm: workloads, ...others }).map(([name, running]) =>
-    targetOf(name, running, () => nowMs, options.starts),
+    targetOf(name, running, () => nowMs, options),
   );
   const [target] = targets as [ModelTarget, ...ModelTarget[]];
   const inner = embeddedLedger(":memory:", clock);
@@ -219,12 +221,9 @@ function targetOf(
   name: string,
   workloads: Workloads,
   now: () => number,
-  starts: () => boolean = () => true,
+  { starts = () => true, behaviour = (digest) => (exits(digest) ? "exits" : "runs") }: WorldOptions,
 ): ModelTarget {
-  const target = modelTarget(name, {
-    behaviour: (digest) => (!starts() ? "gone" : exits(digest) ? "exits" : "runs"),
-    now,
-  });
+  const target = modelTarget(name, { behaviour: (digest) => (starts() ? behaviour(digest) : "gone"), now });
   const images: Readonly<Record<string, string>> = Array.isArray(workloads)
     ? Object.fromEntries(workloads.map((each) => [each, `acme/web:${tag}@${digestOf("a")}`]))
     : (workloads as Readonly<Record<string, string>>);
