@@ -39,6 +39,12 @@ export interface Task {
   readonly Status: { readonly State: string; readonly ContainerStatus?: { readonly ContainerID?: string } };
 }
 
+interface InspectedService {
+  readonly Version: { readonly Index: number };
+  readonly Spec: { readonly TaskTemplate: { readonly ContainerSpec: { readonly Image: string } } };
+  readonly UpdateStatus?: { readonly State?: string };
+}
+
 /** What the engine told of a service, e.g. `updatestate.new`. */
 export interface ServiceEvent {
   readonly service: string;
@@ -107,6 +113,24 @@ export function swarm() {
 
     /** The service as the engine's own bytes have it. */
     inspect: (name: string): Promise<string> => callRaw("GET", `/services/${name}`),
+
+    /** The image that the service's spec names, and the version that the engine raises with every write. */
+    async stand(name: string): Promise<{ readonly image: string; readonly mark: string }> {
+      const { Version, Spec } = await call<InspectedService>("GET", `/services/${name}`);
+      return { image: Spec.TaskTemplate.ContainerSpec.Image, mark: String(Version.Index) };
+    },
+
+    /** Waits until the engine's own update is over and one task runs that image, and no other. */
+    async settled(name: string, image: string, withinMs = 60_000): Promise<void> {
+      for (const deadline = Date.now() + withinMs; ; await pause(100)) {
+        const { UpdateStatus } = await call<InspectedService>("GET", `/services/${name}`);
+        const running = (await tasks(name)).filter(({ Status }) => Status.State === "running");
+        const images = running.map(({ Spec }) => Spec.ContainerSpec.Image);
+        const isOver = ["completed", "rollback_completed"].includes(UpdateStatus?.State ?? "completed");
+        if (isOver && images.length === 1 && images[0] === image) return;
+        if (Date.now() > deadline) throw new Error(`${name}: ${UpdateStatus?.State}, runs ${images}`);
+      }
+    },
 
     /** The images (`name@digest`) that the service's containers really run, asked of the containers. */
     async runningImages(name: string): Promise<readonly string[]> {
