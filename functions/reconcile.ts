@@ -4,6 +4,7 @@ import { FullRunRequest } from "../shared/domain/full-run.ts";
 import { newBudget } from "../shared/flows/deps.ts";
 import type { Busy } from "../shared/flows/drift-report.ts";
 import { fullRun, unknownTargets } from "../shared/flows/full-run.ts";
+import { telling } from "../shared/flows/full-run-progress.ts";
 import { sweep } from "../shared/flows/sweep.ts";
 import { version } from "../shared/version.ts";
 import type { Answer } from "./answer.ts";
@@ -47,7 +48,8 @@ async function run(wiring: ReconcileWiring, order: Order, by: string): Promise<A
   const strange = unknownTargets(deps, order);
   if (strange !== undefined) return refuse(400, `targets: ${strange}`);
   const { mode, ...asked } = order;
-  const done = await fullRun(deps, { ...asked, by }, budget);
+  const { onProgress } = telling(deps);
+  const done = await fullRun(deps, { ...asked, by }, budget, onProgress);
   if (done.kind === "busy") return busy(done, await deps.ledger.clock());
   const { id, report, rows } = done;
   const { expireMs: _, chunks: __, ...summary } = report;

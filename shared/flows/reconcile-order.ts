@@ -5,6 +5,7 @@ import { reportRows } from "../ledger/report-rows.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs, maxVerdicts } from "./event.ts";
 import { type FullRun, fullRun, unknownTargets } from "./full-run.ts";
+import { telling } from "./full-run-progress.ts";
 import { record } from "./record.ts";
 
 /** How long a run is given before another delivery may begin it anew, ms. */
@@ -38,12 +39,15 @@ export async function handleReconcile(
   const claimed = await save(deps, message, claim, known?.rev ?? 0);
   // Another delivery of the same message was faster.
   if (!claimed) return;
-  const done = await fullRun(deps, { ...message.run, by: message.by }, budget).catch(
+  const { onProgress, settled } = telling(deps, (text) => note(deps, message, text));
+  const done = await fullRun(deps, { ...message.run, by: message.by }, budget, onProgress).catch(
     async (error: unknown) => {
+      await settled();
       await settle(deps, message, { state: "waiting", dueMs: nowMs + againMs });
       throw error;
     },
   );
+  await settled();
   await settle(deps, message, await outcomeOf(deps, done));
 }
 
@@ -106,6 +110,14 @@ function verdictOf({ workload, seq }: DriftRow): readonly (readonly [string, Ver
 /** A run that nobody is at: it never began, or whoever was at it is gone. */
 function isFree({ state, outcome, dueMs = 0 }: EventDocument, nowMs: number): boolean {
   return state !== "done" && (outcome !== comparing || dueMs <= nowMs);
+}
+
+/** Puts on record how far the run is; whoever is at it keeps it for as long again. */
+async function note(deps: FlowDeps, message: ReconcileMessage, detail: string): Promise<void> {
+  const stored = await deps.ledger.get("events", message.event);
+  if (stored?.value.outcome !== comparing) return;
+  const dueMs = (await deps.ledger.clock()) + claimMs;
+  await save(deps, message, { state: "waiting", outcome: comparing, detail, dueMs }, stored.rev);
 }
 
 /** Puts on record what became of the event, whoever else wrote it meanwhile, unless that is on record. */

@@ -105,6 +105,22 @@ describe("a full run that somebody asks for by message", () => {
     expect(here.target.imageOf("web")).toContain(digestOf("c"));
   });
 
+  it("says in its event how far it is", async () => {
+    const here = world({ others: { other: ["web"] } });
+    const seen: unknown[] = [];
+    const recorder: FlowDeps["recorder"] = {
+      step: async (point, act) => {
+        if (point === "registry.head") here.clock.set(here.clock.now() + 3_000);
+        const result = await plainRecorder.step(point, act);
+        if (point === "order.record") seen.push((await eventOf(here))?.detail);
+        return result;
+      },
+    };
+    await here.deliver(asked(here), here.instance(recorder));
+    expect(seen.some((detail) => /^1 of 2 targets compared/.test(String(detail)))).toBe(true);
+    expect(await eventOf(here)).toMatchObject({ state: "done", outcome: "compared" });
+  });
+
   it("begins anew after whoever was at it has died", async () => {
     const here = await behind();
     const message = asked(here);
