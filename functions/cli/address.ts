@@ -41,7 +41,7 @@ export function unmatched(asked: string, match: Exclude<Match, { kind: "one" }>)
 }
 
 /** The answer to a name that could stand for several things. */
-export function ambiguous(asked: string, candidates: readonly string[]): Answer {
+export function ambiguous(asked: string, candidates: readonly string[]): Answer & { readonly kind: "usage" } {
   const text = `\`${asked}\` could be:\n${candidates.map((each) => `  ${each}`).join("\n")}`;
   return { kind: "usage", text, json: { candidates } };
 }

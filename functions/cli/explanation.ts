@@ -1,5 +1,5 @@
 import { nearest } from "../../shared/config/nearest.ts";
-import { parseReference, parseRepository, pathOf, type Repository } from "../../shared/domain/reference.ts";
+import { pathOf, type Repository } from "../../shared/domain/reference.ts";
 import type { ImageDocument } from "../../shared/ledger/image-document.ts";
 import {
   imageOf,
@@ -20,6 +20,7 @@ import {
   type WorkloadView,
   withCommits,
 } from "./history.ts";
+import { type AskedImage, isTail, readImage, repositoriesMeant } from "./image-name.ts";
 
 /** Another tag of the repository that was heard. */
 interface OtherTag {
@@ -178,16 +179,6 @@ function isOf(event: EventView, tag: string): boolean {
   return imageOf(event)?.tag === tag || event.build?.commit === tag;
 }
 
-/** What a name can stand for: itself when it is known or nothing else is, else the known ones that end with it. */
-function repositoriesMeant(
-  { repository, name }: AskedImage & { readonly kind: "image" },
-  known: ReadonlySet<Repository>,
-): readonly [Repository, ...Repository[]] {
-  if (known.has(repository)) return [repository];
-  const [first, ...others] = [...known].filter((each) => isTail(each, name)).toSorted();
-  return first === undefined ? [repository] : [first, ...others];
-}
-
 /** Every workload that is on record or that a push was judged for. */
 function addresses({ workloads, heard }: Read): readonly string[] {
   const judged = heard.flatMap(({ verdicts }) => verdicts.map(({ workload }) => workload));
@@ -203,21 +194,6 @@ function knownRepositories({ workloads, images, heard }: Read): ReadonlySet<Repo
     ...images.map(({ repository }) => repository),
     ...workloads.flatMap(repositoriesOf),
   ]);
-}
-
-type AskedImage =
-  | { readonly kind: "image"; readonly repository: Repository; readonly tag?: string; readonly name: string }
-  | { readonly kind: "invalid"; readonly reason: string };
-
-/** Unlike `docker`, a name without a tag stands for all tags. `name` is the repository as it was typed. */
-function readImage(text: string): AskedImage {
-  const parsed = parseReference(text);
-  if (parsed.kind === "invalid") return parsed;
-  const { repository, tag } = parsed.reference;
-  const untagged = text.replace(/@.*$/, "");
-  if (parseRepository(untagged).kind === "repository") return { kind: "image", repository, name: untagged };
-  const name = untagged.slice(0, untagged.lastIndexOf(":"));
-  return { kind: "image", repository, name, ...(tag === undefined ? {} : { tag }) };
 }
 
 /** The rollouts that verdicts of these events name, newest first. */
@@ -261,10 +237,6 @@ function concerns({ verdicts }: EventView, address: string): boolean {
 
 function repositoriesOf({ wanted }: WorkloadDocument): readonly Repository[] {
   return Object.values(wanted).map(({ repository }) => repository);
-}
-
-function isTail(repository: Repository, name: string): boolean {
-  return repository === name || pathOf(repository) === name || repository.endsWith(`/${name}`);
 }
 
 function lastPart(repository: Repository): string {

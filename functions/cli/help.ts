@@ -27,7 +27,7 @@ export function toolHelp(commands: readonly Command[]): string {
     section("Environment", [
       ["LANDFALL_CONFIG", "The configuration file; landfall.yaml when not set."],
       ["LANDFALL_LEDGER", "The ledger to read: file:PATH; file:.landfall/ledger.db when not set."],
-      ["LANDFALL_BUS", "Where publish and promote publish to: pubsub:TOPIC; the ledger's file when not set."],
+      ["LANDFALL_BUS", "Where commands that act publish to: pubsub:TOPIC; the ledger's file when not set."],
     ]),
     "`landfall COMMAND --help` shows examples. At two in the morning start with `landfall status`, then `landfall explain`.",
   ].join("\n\n")}\n`;

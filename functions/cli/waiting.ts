@@ -2,6 +2,7 @@ import type { Clock } from "../../shared/clock.ts";
 import { parseDuration } from "../../shared/config/duration.ts";
 import { explainOutcome } from "../../shared/domain/outcomes.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
+import type { RolloutState } from "../../shared/domain/rollout.ts";
 import type { Channel, ImageDocument } from "../../shared/ledger/image-document.ts";
 import { type EventDocument, type Ledger, rolloutId, type Verdict } from "../../shared/ledger/ledger.ts";
 import type { Answer, Call, CliContext } from "./command.ts";
@@ -11,14 +12,26 @@ import { took } from "./render/time.ts";
 import { explainVerdict } from "./render/words.ts";
 
 /** The answer to a command that has published. */
-export type Published = Answer & { readonly kind: "done"; readonly json: Readonly<Record<string, unknown>> };
+export type Published = Answer & {
+  readonly kind: "done" | "nothing";
+  readonly json: Readonly<Record<string, unknown>>;
+};
 
-/** What became of an event, as far as it was followed. */
+/** An event to be followed. */
+export interface Watch {
+  readonly id: string;
+  /** The image whose channels it may move. */
+  readonly image?: Repository;
+  /** It comes only if this one is taken. */
+  readonly after?: string;
+}
+
+/** What became of events, as far as they were followed. */
 interface Followed {
-  /** Everything that it led to has ended. */
+  /** Everything that they led to has ended. */
   readonly isOver: boolean;
-  /** Absent: nobody has put it on record. */
-  readonly event?: EventDocument;
+  /** Those that are on record, by id. */
+  readonly events: Readonly<Record<string, EventDocument>>;
   readonly rollouts: readonly RolloutView[];
   /** Channels of the image that somebody else has moved. */
   readonly conflicts: readonly string[];
@@ -27,6 +40,8 @@ interface Followed {
 
 const defaultTimeoutMs = 20 * 60_000;
 const pollMs = 1_000;
+/** After so long somebody should have taken a message, ms. */
+const patienceMs = 15_000;
 
 /** Outcomes of an event at rest after which nothing happens before a person has acted. */
 const lost: ReadonlySet<string> = new Set([
@@ -39,6 +54,7 @@ const lost: ReadonlySet<string> = new Set([
   "registry-denied",
   "registry-response",
   "registry-unavailable",
+  "unavailable",
   "undecodable",
 ]);
 
@@ -53,14 +69,14 @@ export function waitOf({ options }: Call): number | undefined | (Answer & { read
 }
 
 /**
- * Follows an event until it is done, the channels that it moves are moved, and the rollouts that it led to have ended.
- * Reads up to three documents a second, and two more for each rollout that is open.
+ * Follows events until they are done, the channels that they move are moved, and the rollouts that they led to have ended.
+ * Reads up to three documents a second for each, and two more for each rollout that is open.
  * @param timeoutMs after so long it is given up; what happens goes on
  * @throws LedgerUnavailableError when the ledger does not answer
  */
 async function follow(
   ledger: Pick<Ledger, "get">,
-  { id, image, timeoutMs }: { readonly id: string; readonly image: Repository; readonly timeoutMs: number },
+  { watched, timeoutMs }: { readonly watched: readonly Watch[]; readonly timeoutMs: number },
   { clock, progress }: Pick<CliContext, "progress"> & { readonly clock: Clock },
 ): Promise<Followed> {
   const startMs = clock.monotonic();
@@ -72,64 +88,102 @@ async function follow(
   };
   const ended = new Map<string, RolloutView>();
   for (;;) {
-    const found = await look(ledger, id, image, ended);
-    const { event, open, rollouts, conflicts } = found;
-    say("", event === undefined ? "published; nobody has taken it yet" : eventState(event));
+    const found = await Promise.all(watched.map(({ id, image }) => look(ledger, id, image, ended)));
+    const tookMs = clock.monotonic() - startMs;
+    const events: Record<string, EventDocument> = {};
+    for (const [index, { id, after }] of watched.entries()) {
+      const event = found[index]?.event;
+      if (event !== undefined) events[id] = event;
+      const isNone = after !== undefined && event === undefined;
+      const name = watched.length === 1 ? "" : `${id}: `;
+      if (!isNone) say(name, event === undefined ? untaken(tookMs) : eventState(event));
+    }
+    const isExpected = ({ after }: Watch) => after === undefined || events[after]?.outcome === "ordered";
+    const open = found.flatMap((each) => each.open);
+    const rollouts = found.flatMap((each) => each.rollouts);
     for (const text of open) say(text, "");
     for (const { workload, seq, state, note, reason } of rollouts) {
       const why = isOpen(state) ? note : reason;
       say(`${workload}: rollout ${seq} `, why === undefined ? state : `${state}, ${why}`);
     }
-    const tookMs = clock.monotonic() - startMs;
     const isOver =
-      event?.state === "done" && open.length === 0 && rollouts.every(({ state }) => !isOpen(state));
+      watched.every((each) => !isExpected(each) || events[each.id]?.state === "done") &&
+      open.length === 0 &&
+      rollouts.every(({ state }) => hasEnded(state));
     if (isOver || tookMs >= timeoutMs) {
-      return { isOver, rollouts, conflicts, tookMs, ...(event === undefined ? {} : { event }) };
+      return { isOver, events, rollouts, conflicts: found.flatMap(({ conflicts }) => conflicts), tookMs };
     }
     await clock.sleep(Math.min(pollMs, timeoutMs - tookMs));
   }
 }
 
-/** Follows what was published, and adds to its answer what became of it. */
+function untaken(tookMs: number): string {
+  return tookMs < patienceMs
+    ? "published; nobody has taken it yet"
+    : "nobody has taken it for 15 s: is a Landfall running that takes messages from there?";
+}
+
+/** One that is being rolled back has not come to its end. */
+function hasEnded(state: RolloutState): boolean {
+  return !isOpen(state) && state !== "rolling-back";
+}
+
+/**
+ * Follows what was published, and adds to its answer what became of it.
+ * @param must what was ordered has to happen: a rollout that another one replaced is a failure
+ */
 export async function awaited(
   published: Published,
   ledger: Pick<Ledger, "get">,
-  what: Parameters<typeof follow>[1],
+  what: Parameters<typeof follow>[1] & { readonly place: string; readonly must?: boolean },
   context: CliContext,
 ): Promise<Answer> {
   const followed = await follow(ledger, what, context);
-  const { isGood, lines } = renderFollowed(followed);
-  const { isOver, event, rollouts, conflicts } = followed;
-  const json = { ...published.json, ended: isOver, outcome: event, rollouts, conflicts };
+  const { isGood, lines } = renderFollowed(followed, what);
+  const { isOver, events, rollouts, conflicts } = followed;
+  const all = Object.values(events);
+  const outcome = what.watched.length === 1 ? { outcome: all[0] } : { outcomes: events };
+  const json = { ...published.json, ended: isOver, ...outcome, rollouts, conflicts };
   const text = [published.text, ...lines].join("\n");
-  return isGood ? { kind: "done", text, json } : { kind: "failed", text, json };
+  if (!isGood) return { kind: "failed", text, json };
+  const isNothing = all.length > 0 && all.every((event) => event.outcome === "already");
+  return { kind: isNothing && rollouts.length === 0 ? "nothing" : "done", text, json };
 }
 
-/** What became of an event, as an answer's lines; `isGood` is what the exit code says. */
-function renderFollowed(followed: Followed): { readonly isGood: boolean; readonly lines: readonly string[] } {
-  const { isOver, event, rollouts, conflicts, tookMs } = followed;
-  const outcome = event?.outcome;
-  const isLost = event?.state === "done" && outcome !== undefined && lost.has(outcome);
-  const failed = rollouts.filter(({ state }) => state === "failed");
+/** What became of events, as an answer's lines; `isGood` is what the exit code says. */
+function renderFollowed(
+  { isOver, events, rollouts, conflicts, tookMs }: Followed,
+  { watched, place, must }: { watched: readonly Watch[]; readonly place: string; readonly must?: boolean },
+): { readonly isGood: boolean; readonly lines: readonly string[] } {
+  const all = Object.values(events);
+  const isLost = all.some(
+    ({ state, outcome }) => state === "done" && outcome !== undefined && lost.has(outcome),
+  );
+  const isBad = (state: RolloutState) => state !== "succeeded" && (state !== "superseded" || must === true);
+  const failed = rollouts.filter(({ state }) => isBad(state));
   const isGood = isOver && !isLost && failed.length === 0 && conflicts.length === 0;
+  const untakenLine =
+    `Nobody has taken it: does a Landfall run there, and does it take messages from this bus (${place})? ` +
+    "Its log and `curl …/health` tell; what is published stays there until somebody takes it.";
   const lines = [
-    ...(event === undefined
-      ? ["Nobody has taken it: does a Landfall run there, and does it take messages from this bus?"]
-      : [oneLine(eventState(event))]),
-    ...(event?.verdicts ?? []).map((verdict) =>
-      oneLine(`${verdict.workload}: ${explainVerdict(verdict).sentence}`),
+    ...(all.length < watched.filter(({ after }) => after === undefined).length ? [untakenLine] : []),
+    ...all.map((event) => oneLine(eventState(event))),
+    ...all.flatMap(({ verdicts }) =>
+      verdicts.map((verdict) => oneLine(`${verdict.workload}: ${explainVerdict(verdict).sentence}`)),
     ),
     ...rollouts.map(({ workload, seq, state, reason }) =>
       oneLine(`${workload}: rollout ${seq} ${state}${reason === undefined ? "" : `, ${reason}`}`),
     ),
+    ...failed.map(({ workload }) => `\`landfall explain ${workload}\` tells what is known of it.`),
     ...conflicts,
     isOver ? `All is over after ${took(tookMs)}.` : `Given up after ${took(tookMs)}; what happens goes on.`,
   ];
-  return { isGood, lines };
+  return { isGood, lines: [...new Set(lines)] };
 }
 
 /** What is to be seen of an event at one moment. */
-interface Seen extends Pick<Followed, "event" | "rollouts" | "conflicts"> {
+interface Seen extends Pick<Followed, "rollouts" | "conflicts"> {
+  readonly event?: EventDocument;
   /** What of its image is under way because of it, for a person. */
   readonly open: readonly string[];
 }
@@ -137,13 +191,13 @@ interface Seen extends Pick<Followed, "event" | "rollouts" | "conflicts"> {
 async function look(
   ledger: Pick<Ledger, "get">,
   id: string,
-  image: Repository,
+  image: Repository | undefined,
   ended: Map<string, RolloutView>,
 ): Promise<Seen> {
   const first = (await ledger.get("events", id))?.value;
   if (first === undefined) return { open: [], rollouts: [], conflicts: [] };
   if (first.state !== "done") return { event: first, open: [], rollouts: [], conflicts: [] };
-  const document = (await ledger.get("images", image))?.value;
+  const document = image === undefined ? undefined : (await ledger.get("images", image))?.value;
   // Once more, since an image is at rest only when the verdicts are on record.
   const event = (await ledger.get("events", id))?.value ?? first;
   return { event, ...imageState(document, id), rollouts: await rolloutsOf(ledger, event.verdicts, ended) };
@@ -191,7 +245,7 @@ async function rolloutsOf(
       if (known !== undefined) return known;
       const stored = await ledger.get("workloads", workload);
       const rollout = stored === undefined ? undefined : await readRollout(ledger, stored.value, seq);
-      if (rollout !== undefined && !isOpen(rollout.state)) ended.set(key, rollout);
+      if (rollout !== undefined && hasEnded(rollout.state)) ended.set(key, rollout);
       return rollout;
     }),
   );

@@ -79,6 +79,19 @@ export function goodFor(failed: Wanted, goods: readonly Images[]): Wanted | unde
   return undefined;
 }
 
+/**
+ * Where a person can bring a workload back to, newest first: for each good state the containers that are known there, if
+ * each of them had another digest then.
+ * @param running what the containers name now, or are about to
+ */
+export function waysBack(running: Wanted, goods: readonly Images[]): readonly Wanted[] {
+  return goods.flatMap((images) => {
+    const known = Object.fromEntries(Object.entries(running).filter(([name]) => images[name] !== undefined));
+    const to = goodFor(known, [images]);
+    return to === undefined || Object.keys(to).length === 0 ? [] : [to];
+  });
+}
+
 function backTo(failed: WantedContainer, image: string | undefined, name: string) {
   const read = image === undefined ? undefined : parseReference(image);
   if (read?.kind !== "reference") return undefined;

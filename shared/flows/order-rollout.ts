@@ -1,5 +1,5 @@
 import type { OrderMessage } from "../bus/bus.ts";
-import { goodFor } from "../decide/aftermath.ts";
+import { waysBack } from "../decide/aftermath.ts";
 import type { Order } from "../domain/order.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
 import { shows, type Wanted } from "../domain/rollout.ts";
@@ -13,6 +13,7 @@ import { registryReason } from "./observe.ts";
 import { observedOf, underItsTag } from "./order-generations.ts";
 import type { Ordered } from "./orders.ts";
 import { planWrites } from "./plan-writes.ts";
+import { isThere } from "./roll-back.ts";
 
 /** A workload that an order names, as it is now and as it is on record. */
 interface Named {
@@ -81,12 +82,7 @@ export async function bringBack(
     ...open?.to,
   };
   const goods = [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined);
-  for (const images of goods) {
-    const names = Object.keys(running).filter((name) => images[name] !== undefined);
-    const to = goodFor(Object.fromEntries(names.map((name) => [name, running[name]]).filter(isEntry)), [
-      images,
-    ]);
-    if (to === undefined || Object.keys(to).length === 0) continue;
+  for (const to of waysBack(running, goods)) {
     if (!(await isThere(deps, to))) continue;
     const where = Object.values(to).map(({ repository, tag }) => printReference({ repository, tag }));
     return begin(deps, message, named, order, to, `${workload.id} goes back to ${where.join(", ")}`);
@@ -171,18 +167,18 @@ function underWay(
   kind: "deploy" | "rollback",
   to: Wanted,
 ): { readonly detail: string; readonly seq?: number } | undefined {
-  const isThere = (digests: Readonly<Record<string, string | undefined>>) =>
+  const isAt = (digests: Readonly<Record<string, string | undefined>>) =>
     Object.entries(to).every(([name, { digest }]) => digests[name] === digest);
   const { open, deployed, unproven } = before ?? {};
   if (open !== undefined) {
     const digests = Object.fromEntries(Object.entries(open.to).map(([name, { digest }]) => [name, digest]));
     // One that nobody ordered may still be stopped, by a freeze for example, before it has written anything.
     const isSure = open.state !== "planned" || open.cause.kind === kind;
-    if (!isSure || !isThere(digests)) return undefined;
+    if (!isSure || !isAt(digests)) return undefined;
     return { seq: open.seq, detail: `${workload.id} gets there by rollout ${open.seq}, which is under way` };
   }
   const isProven = Object.keys(to).every((name) => unproven?.[name] === undefined);
-  if (!isProven || !shows(workload, to) || deployed === undefined || !isThere(deployed)) return undefined;
+  if (!isProven || !shows(workload, to) || deployed === undefined || !isAt(deployed)) return undefined;
   return { detail: `${workload.id} runs that already` };
 }
 
@@ -231,22 +227,4 @@ function runningOf(stored: Stored<"workloads"> | undefined, { name, reference }:
   const { repository, tag, digest } = reference ?? {};
   if (repository === undefined || tag === undefined || digest === undefined) return [];
   return [[name, { ...known(stored, name), repository, tag, digest }] as const];
-}
-
-function isEntry<T>(
-  entry: readonly [string, T | undefined] | readonly (string | T | undefined)[],
-): entry is [string, T] {
-  return entry[1] !== undefined;
-}
-
-async function isThere(deps: FlowDeps, to: Wanted): Promise<boolean> {
-  for (const { repository, digest } of Object.values(to)) {
-    try {
-      const head = await deps.recorder.step("registry.head", () => deps.registry.head(repository, digest));
-      if (head === undefined) return false;
-    } catch (error) {
-      if (registryReason(error) === undefined) throw error;
-    }
-  }
-  return true;
 }

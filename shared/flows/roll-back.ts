@@ -37,7 +37,7 @@ export async function wayBack(
 }
 
 /** A registry that cannot be asked says nothing against an image: nodes may have it. */
-async function isThere(deps: FlowDeps, to: Wanted): Promise<boolean> {
+export async function isThere(deps: FlowDeps, to: Wanted): Promise<boolean> {
   for (const { repository, digest } of Object.values(to)) {
     try {
       const head = await deps.recorder.step("registry.head", () => deps.registry.head(repository, digest));

@@ -201,7 +201,10 @@ describe("--wait", () => {
 
   it("gives up after its timeout, and says that nobody takes messages there", async () => {
     const { code, err, said } = await landfall(`${promote} --timeout 90s`);
-    expect([code, said]).toEqual([1, ["published; nobody has taken it yet"]]);
+    expect([code, said]).toEqual([
+      1,
+      ["published; nobody has taken it yet", expect.stringContaining("nobody has taken it for 15 s")],
+    ]);
     expect(err).toMatch(/does a Landfall run there.*\nGiven up after 1 min 30 s; what happens goes on\.\n$/);
   });
 

@@ -1,10 +1,11 @@
 import { nearest } from "../../../shared/config/nearest.ts";
-import { parseReference, pathOf, type Repository } from "../../../shared/domain/reference.ts";
+import { parseReference, pathOf } from "../../../shared/domain/reference.ts";
 import type { ImageDocument } from "../../../shared/ledger/image-document.ts";
 import { ambiguous } from "../address.ts";
 import { readBuilds } from "../builds.ts";
 import { type Answer, type Command, countOf } from "../command.ts";
 import { readImages } from "../history.ts";
+import { isTail } from "../image-name.ts";
 import { renderBuilds } from "../render/builds.ts";
 import { renderImages } from "../render/images.ts";
 
@@ -92,8 +93,4 @@ function choose(asked: string, images: readonly ImageDocument[]): ImageDocument 
     text: `No build of ${repository} is on record.${hint}`,
     json: { image: repository, channels: {}, builds: [] },
   };
-}
-
-function isTail(repository: Repository, name: string): boolean {
-  return pathOf(repository) === name || repository.endsWith(`/${name}`);
 }

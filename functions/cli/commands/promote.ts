@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { PromoteMessage } from "../../../shared/bus/bus.ts";
 import { environment, loadConfig } from "../../../shared/config/load.ts";
 import { nearest } from "../../../shared/config/nearest.ts";
@@ -6,9 +5,8 @@ import { isTag, parseReference, type Repository } from "../../../shared/domain/r
 import { matcher } from "../../../shared/domain/repository-glob.ts";
 import { imageRules } from "../../wiring/rules.ts";
 import type { Answer, Call, CliContext, Command } from "../command.ts";
-import { actor, type Publishing, publishingOf, publishingOptions } from "../publishing.ts";
-import { columns } from "../render/table.ts";
-import { awaited, type Published, waitOf } from "../waiting.ts";
+import { giveOrder } from "../ordering.ts";
+import { publishingOptions } from "../publishing.ts";
 
 type How = PromoteMessage["how"];
 
@@ -43,35 +41,16 @@ topic TOPIC-commands. With LANDFALL_CONFIG set, image and channel are looked up 
   async run(call, context) {
     const order = orderOf(call);
     if ("text" in order) return order;
-    const unknown = await unknownChannel(order, context);
-    if (unknown !== undefined) return unknown;
-    const publishing = publishingOf(call, context, "commands");
-    if ("text" in publishing) return publishing;
-    const timeoutMs = waitOf(call);
-    if (typeof timeoutMs === "object") return timeoutMs;
-    if (call.options["dry-run"] === true) return answerOf(order, publishing);
-    // Opened first: what cannot be followed is not published.
-    const ledger = timeoutMs === undefined ? undefined : await context.openLedger();
-    try {
-      const message = await publishing.publishing(async (outbox) => {
-        const event = `promote-${randomUUID()}`;
-        const heardMs = context.clock.now();
-        const sent: PromoteMessage = {
-          kind: "promote",
-          event,
-          heardMs,
-          ...order,
-          by: await actor(outbox),
-        };
-        await outbox.bus.publish([sent]);
-        return sent;
-      });
-      const published = answerOf(order, publishing, message);
-      if (ledger === undefined || timeoutMs === undefined) return published;
-      return await awaited(published, ledger, { id: message.event, image: order.image, timeoutMs }, context);
-    } finally {
-      await ledger?.close();
-    }
+    return giveOrder(call, context, async () => {
+      const unknown = await unknownChannel(order, context);
+      if (unknown !== undefined) return unknown;
+      return {
+        subject: `${order.image} ${order.channel}`,
+        rows: [["order", meanings[order.how]]],
+        messages: [{ kind: "promote", ...order }],
+        image: order.image,
+      };
+    });
   },
 };
 
@@ -128,32 +107,4 @@ async function unknownChannel({ image, channel }: Order, { env }: CliContext): P
         ? " It has no channels there."
         : ` It has ${known.join(", ")}.`;
   return { kind: "failed", text: `${path} has no channel \`${channel}\` of ${image}.${hint}` };
-}
-
-/** @param message absent: nothing was published */
-function answerOf(order: Order, { place }: Publishing, message?: PromoteMessage): Published {
-  const rows = [
-    ["order", meanings[order.how]],
-    ["to", place],
-    ...(message === undefined
-      ? []
-      : [
-          ["by", message.by],
-          ["event", message.event],
-        ]),
-  ];
-  const name = `${order.image} ${order.channel}`;
-  const told = message === undefined ? `${name} would be ordered:` : `${name} is ordered:`;
-  const next =
-    message === undefined ? [] : [`\`landfall explain ${message.event}\` tells what became of it.`];
-  return {
-    kind: "done",
-    text: [told, columns(rows, "  "), ...next].join("\n"),
-    json: {
-      published: message !== undefined,
-      to: place,
-      ...(message === undefined ? {} : { event: message.event }),
-      message: message ?? order,
-    },
-  };
 }

@@ -73,7 +73,11 @@ Application Default Credentials say. Known CI systems: GitHub Actions, GitLab, C
       return await awaited(
         published,
         ledger,
-        { id: eventOf(id), image: image.repository, timeoutMs },
+        {
+          watched: [{ id: eventOf(id), image: image.repository }],
+          place: publishing.place,
+          timeoutMs,
+        },
         context,
       );
     } finally {
