@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { printReference } from "../domain/reference.ts";
 import type { GuardedPlan } from "../ledger/report-document.ts";
+import { reportRows } from "../ledger/report-rows.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import type { Found } from "./drift-find.ts";
+import { fullRunLease } from "./drift-report.ts";
 import type { FullRunOrder } from "./full-run.ts";
 
 /** Fewer changed images than this never look like a registry that has gone mad. */
@@ -51,3 +53,34 @@ export async function guardOf(
   const fingerprint = createHash("sha256").update(plan.toSorted().join("\n")).digest("hex").slice(0, 12);
   return { target: target.name, fingerprint, actionable: unexplained, references: references.size };
 }
+
+/**
+ * Whether a person has approved what a guard would stop: that very plan, or what a run that died half-way has left of it.
+ * The plan is kept in the rows of the last report.
+ */
+export async function isApproved(
+  { ledger }: Pick<FlowDeps, "ledger">,
+  guard: GuardedPlan,
+  found: readonly Found[],
+  order: FullRunOrder,
+): Promise<boolean> {
+  if (order.approve === undefined) return false;
+  if (order.approve === guard.fingerprint) return true;
+  const last = (await ledger.get("leases", fullRunLease))?.value.report;
+  const report = last === undefined ? undefined : (await ledger.get("reports", last))?.value;
+  const isKept = report?.guarded.some(
+    ({ target, fingerprint }) => target === guard.target && fingerprint === order.approve,
+  );
+  if (last === undefined || report === undefined || isKept !== true) return false;
+  const rows = await reportRows(ledger, last, report);
+  const kept = new Set(
+    rows.flatMap(({ workload, wanted, verdict }) =>
+      actionableVerdicts.has(verdict) ? [`${workload} ${wanted}`] : [],
+    ),
+  );
+  return found
+    .filter((each) => isActionable(each, order.adopt))
+    .every(({ workload, seen }) => kept.has(`${workload.id} ${seen?.digest}`));
+}
+
+const actionableVerdicts: ReadonlySet<string> = new Set(["missed", "new", "changed-outside"]);

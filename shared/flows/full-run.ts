@@ -5,7 +5,7 @@ import type { DriftRow, GuardedPlan, ReportDocument } from "../ledger/report-doc
 import { advance } from "./advance.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { type Found, findDrift } from "./drift-find.ts";
-import { guardOf } from "./drift-guard.ts";
+import { guardOf, isApproved } from "./drift-guard.ts";
 import { type Looks, newLooks } from "./drift-look.ts";
 import { repair } from "./drift-repair.ts";
 import { type Busy, saveReport, takeTurn } from "./drift-report.ts";
@@ -125,7 +125,7 @@ async function runTarget(
     );
   }
   const guard = await guardOf(deps, at, found, order);
-  const isStopped = guard !== undefined && guard.fingerprint !== order.approve;
+  const isStopped = guard !== undefined && !(await isApproved(deps, guard, found, order));
   if (isStopped) {
     deps.log.write(
       "alert",

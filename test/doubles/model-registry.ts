@@ -10,20 +10,26 @@ export interface ModelRegistry
   /** Somebody pushes. */
   push(repository: Repository, tag: string, digest: Digest): void;
   remove(repository: Repository, tag: string): void;
+  /** Somebody deletes a digest for good. */
+  forget(digest: Digest): void;
 }
 
 const mediaType = "application/vnd.oci.image.index.v1+json";
 
-/** A registry at the speed of memory, for properties that need thousands of runs. It holds every digest. */
+/** A registry at the speed of memory, for properties that need thousands of runs. It holds every digest that it is not told to forget. */
 export function modelRegistry(): ModelRegistry {
   const tags = new Map<string, Digest>();
   const puts: ModelRegistry["puts"][number][] = [];
-  const find = (repository: Repository, reference: string) =>
-    isDigest(reference) ? reference : tags.get(`${repository}:${reference}`);
+  const forgotten = new Set<string>();
+  const find = (repository: Repository, reference: string) => {
+    const digest = isDigest(reference) ? reference : tags.get(`${repository}:${reference}`);
+    return digest === undefined || forgotten.has(digest) ? undefined : digest;
+  };
   return {
     puts,
     digestOf: find,
     push: (repository, tag, digest) => void tags.set(`${repository}:${tag}`, digest),
+    forget: (digest) => void forgotten.add(digest),
     remove: (repository, tag) => void tags.delete(`${repository}:${tag}`),
     async head(repository, reference) {
       const digest = find(repository, reference);

@@ -4,12 +4,20 @@ import { parseReference } from "../../shared/domain/reference.ts";
 import { faultPoints } from "../../shared/flows/recorder.ts";
 import { digestOf } from "../flows/world.ts";
 import { buildScenarios } from "./build-scenarios.ts";
+import { driftScenarios } from "./drift-scenarios.ts";
 import { type Death, type Life, live, type Stage } from "./lives.ts";
 import { orderScenarios } from "./order-scenarios.ts";
+import { rollbackScenarios } from "./rollback-scenarios.ts";
 import { scenarios as pushScenarios, type Scenario } from "./scenarios.ts";
 
 const sides = ["before", "after"] as const;
-const scenarios = [...pushScenarios, ...buildScenarios, ...orderScenarios];
+const scenarios = [
+  ...pushScenarios,
+  ...buildScenarios,
+  ...orderScenarios,
+  ...driftScenarios,
+  ...rollbackScenarios,
+];
 /** A dead process's leases are still running when the next one starts, or all are over. */
 const pauses = [0, 120_000] as const;
 

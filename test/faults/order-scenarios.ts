@@ -45,6 +45,20 @@ export const orderScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "an order to go back, together with its channel",
+    wants: { web: "m1" },
+    stage: async () => {
+      const here = imageWorld();
+      await here.built("m1");
+      await here.settle();
+      here.pushed("m2");
+      await here.built("m2");
+      await here.settle();
+      return ordered(here, { do: "rollback", workload, until: "next", channel: true });
+    },
+    check: async (here) => expect(here.registry.digestOf(image, "prod")).toBe(digestOf("m1")),
+  },
+  {
     name: "an order that cannot be carried out",
     restarts: never,
     stage: () => ordered(started().here, { do: "rollback", workload, until: "next" }),

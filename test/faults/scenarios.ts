@@ -172,15 +172,18 @@ export interface Setting
   readonly letter?: string;
   /** What happens once, when that is reached for the first time. */
   readonly once?: readonly [label: string, act: (here: World) => void];
+  /** What happens at each step. */
+  readonly turn?: (label: string) => Promise<void>;
 }
 
 /** The tag has moved, and the message of it is on the bus. */
-export function pushed({ letter = "b", once, ...options }: Setting = {}): Stage {
+export function pushed({ letter = "b", once, turn, ...options }: Setting = {}): Stage {
   let happened = false;
   const here: World = world({
     workloads: ["web", "api"],
     ...options,
     turn: async (label) => {
+      await turn?.(label);
       if (happened || label !== once?.[0]) return;
       happened = true;
       once[1](here);
