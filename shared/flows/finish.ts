@@ -72,12 +72,9 @@ function tell(
 ): void {
   const { workload } = document.value;
   const { seq, times } = open;
-  const severity =
-    state === "rollback-unavailable"
-      ? "alert"
-      : ["failed", "rolling-back"].includes(state)
-        ? "error"
-        : "notice";
+  // A rollback that fails leaves the workload with what failed, and nothing more is done for it.
+  const isLost = state === "rollback-unavailable" || (state === "failed" && open.cause.kind === "rollback");
+  const severity = isLost ? "alert" : ["failed", "rolling-back"].includes(state) ? "error" : "notice";
   deps.log.write(severity, `${workload}: rollout ${seq} ${state}: ${reason}`, {
     workload,
     seq,

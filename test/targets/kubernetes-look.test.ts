@@ -684,12 +684,29 @@ describe("a pod", () => {
     const pulling = container({ waiting: { reason: "ErrImagePull", message: "manifest unknown" } });
     const pods = [pod("web-0", ready, isOld), pod("web-1", pulling, isOld), pod("web-2", pulling)];
     const stuck = (kind: Kind, spec: object) =>
-      stuckPods({ kind, wire: workload(spec), pods, revision }).map(({ metadata }) => metadata.name);
+      stuckPods({ kind, wire: workload(spec), pods, revision }, 0).map(({ metadata }) => metadata.name);
     expect(stuck("statefulset", {})).toEqual(["web-1"]);
     expect(stuck("statefulset", { podManagementPolicy: "Parallel" })).toEqual([]);
     expect(stuck("statefulset", { updateStrategy: { type: "OnDelete" } })).toEqual([]);
     expect(stuck("statefulset", { updateStrategy: { rollingUpdate: { partition: 2 } } })).toEqual([]);
     expect(stuck("deployment", {})).toEqual([]);
+  });
+
+  it("is stuck though it runs, when it was not ready for long or had to be started again", () => {
+    const sinceMs = Date.UTC(2026, 0, 5, 12);
+    const unready = { type: "Ready", status: "False", lastTransitionTime: new Date(sinceMs).toISOString() };
+    const runs = container({ running: {} });
+    const pods = [
+      pod("web-0", { ...runs, conditions: [unready] }, isOld),
+      pod("web-1", { ...container({ running: {} }, { restartCount: 1 }), conditions: [unready] }, isOld),
+      pod("web-2", { ...runs, conditions: [{ ...unready, status: "True" }] }, isOld),
+    ];
+    const stuck = (atMs: number) =>
+      stuckPods({ kind: "statefulset", wire: workload({}), pods, revision }, atMs).map(
+        ({ metadata }) => metadata.name,
+      );
+    expect(stuck(sinceMs + 19_999)).toEqual(["web-1"]);
+    expect(stuck(sinceMs + 20_000)).toEqual(["web-0", "web-1"]);
   });
 });
 

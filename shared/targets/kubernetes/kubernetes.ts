@@ -178,7 +178,9 @@ export function kubernetesTarget(options: ClusterOptions): Target {
       const progress = progressOf(place.kind, wire, stand.revision);
       const events = await readEvents(client, stand, progress.wantedTasks);
       const message =
-        progress.message ?? stuckMessage(stand) ?? missingMessage(events.get(wire.metadata.uid) ?? []);
+        progress.message ??
+        stuckMessage(stand, clock.now()) ??
+        missingMessage(events.get(wire.metadata.uid) ?? []);
       return {
         workload,
         ...progress,

@@ -38,7 +38,13 @@ const TemplateWire = z.object({
 });
 export type TemplateWire = z.infer<typeof TemplateWire>;
 
-const Condition = z.object({ type: z.string(), status: Text, reason: Text, message: Text });
+const Condition = z.object({
+  type: z.string(),
+  status: Text,
+  reason: Text,
+  message: Text,
+  lastTransitionTime: Text,
+});
 
 const Selector = z.object({
   matchLabels: Strings,

@@ -4,10 +4,10 @@ import { HttpError } from "../../http.ts";
 import type { KubernetesClient } from "./client.ts";
 import type { Kind } from "./kinds.ts";
 import { isObserved } from "./progress.ts";
-import { type PodWire, WorkloadWire } from "./schema.ts";
+import { WorkloadWire } from "./schema.ts";
 import { readStand } from "./standing.ts";
 import { type Stand, stuckPods } from "./tasks.ts";
-import { troubleOf } from "./trouble.ts";
+import { isBroken } from "./trouble.ts";
 
 /*
  * A StatefulSet with `OrderedReady`, the default, waits for a broken pod to become ready before it replaces it, so
@@ -19,8 +19,8 @@ const maxPolls = 10;
 const pollMs = 200;
 
 /** What a person has to do where we were not allowed to; `undefined`: nothing is stuck. */
-export function stuckMessage(stand: Stand): string | undefined {
-  const names = stuckPods(stand).map(({ metadata }) => metadata.name);
+export function stuckMessage(stand: Stand, nowMs: number): string | undefined {
+  const names = stuckPods(stand, nowMs).map(({ metadata }) => metadata.name);
   if (names.length === 0) return undefined;
   return `the StatefulSet waits for its earlier revision's ${names.join(", ")}, which will not become ready: delete it`;
 }
@@ -39,10 +39,10 @@ export async function freeStuckPods(
   if (kind !== "statefulset") return;
   try {
     const before = await readStand(client, kind, patched);
-    if (!before.pods.some(isBroken)) return;
+    if (!before.pods.some((pod) => isBroken(pod, clock.now()))) return;
     const observed = await untilObserved(client, path, clock);
     if (observed === undefined) return;
-    for (const pod of stuckPods(await readStand(client, kind, observed))) {
+    for (const pod of stuckPods(await readStand(client, kind, observed), clock.now())) {
       const { namespace, name, uid } = pod.metadata;
       await client.write("DELETE", `/api/v1/namespaces/${namespace}/pods/${name}`, {
         contentType: "application/json",
@@ -52,10 +52,6 @@ export async function freeStuckPods(
   } catch (error) {
     if (!isTargetTrouble(error) && !(error instanceof HttpError)) throw error;
   }
-}
-
-function isBroken(pod: PodWire): boolean {
-  return troubleOf(pod)?.isFailed === true;
 }
 
 async function untilObserved(

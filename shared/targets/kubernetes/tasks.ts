@@ -5,7 +5,7 @@ import type { Kind } from "./kinds.ts";
 import { partitionOf, templateOf } from "./map.ts";
 import { isOfRevision, type Revision } from "./revisions.ts";
 import type { EventWire, PodWire, TemplateWire, WorkloadWire } from "./schema.ts";
-import { isPullEnvironment, isReady, restartsOf, type Trouble, troubleOf } from "./trouble.ts";
+import { isBroken, isPullEnvironment, isReady, restartsOf, type Trouble, troubleOf } from "./trouble.ts";
 
 /** A workload with its pods, as they were read. */
 export interface Stand {
@@ -62,16 +62,13 @@ export function tasksOf(
 }
 
 /** Pods of a StatefulSet's earlier revision that never become ready: with `OrderedReady` it waits for them for ever. */
-export function stuckPods({ pods, ...stand }: Stand): readonly PodWire[] {
+export function stuckPods({ pods, ...stand }: Stand, nowMs: number): readonly PodWire[] {
   const { kind, wire } = stand;
   if (kind !== "statefulset" || wire.spec.podManagementPolicy === "Parallel") return [];
   if (wire.spec.updateStrategy?.type === "OnDelete") return [];
   return pods.filter(
     (pod) =>
-      !isCurrent(pod, stand) &&
-      !isTerminating(pod) &&
-      !isBelowPartition(pod, stand) &&
-      troubleOf(pod)?.isFailed === true,
+      !isCurrent(pod, stand) && !isTerminating(pod) && !isBelowPartition(pod, stand) && isBroken(pod, nowMs),
   );
 }
 

@@ -15,6 +15,9 @@ export interface Trouble {
   readonly image?: string;
 }
 
+/** A pod that was well a moment ago may be so again. */
+const unreadyMs = 20_000;
+
 type Found = Omit<Trouble, "container">;
 type Part = PodWire["spec"]["containers"][number];
 
@@ -49,6 +52,18 @@ export function troubleOf(pod: PodWire): Trouble | undefined {
 
 export function isReady({ status }: PodWire): boolean {
   return (status?.conditions ?? []).some(({ type, status: is }) => type === "Ready" && is === "True");
+}
+
+/**
+ * Whether it will most likely not become ready any more: it failed, was started again without success, or has been
+ * there for long enough, as one whose probe never succeeds.
+ */
+export function isBroken(pod: PodWire, nowMs: number): boolean {
+  if (isReady(pod)) return false;
+  if (troubleOf(pod)?.isFailed === true || restartsOf(pod) > 0) return true;
+  const ready = pod.status?.conditions?.find(({ type }) => type === "Ready");
+  const sinceMs = Date.parse(ready?.lastTransitionTime ?? pod.metadata.creationTimestamp ?? "");
+  return nowMs - sinceMs >= unreadyMs;
 }
 
 /** How often its containers were started again. */
