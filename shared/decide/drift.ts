@@ -7,7 +7,10 @@ import { decidePush, type Known, type Observed, type Rules } from "./push.ts";
 export interface Recorded extends Known {
   /** What ran before Landfall's first write, by container. */
   readonly baseline?: Readonly<Record<string, Digest>>;
-  /** What was wanted when that was put on record, by container: as long as nothing else is wanted, it is let be. */
+  /**
+   * What was wanted when that was put on record, by container: as long as nothing else is wanted, it is let be.
+   * Without an entry nobody could tell what that was.
+   */
   readonly baselineWanted?: Readonly<Record<string, Digest>>;
 }
 
@@ -67,7 +70,10 @@ function compared(to: Wanted, workload: Workload, recorded: Recorded): DriftDeci
     const baseline = recorded.baseline?.[name];
     if (baseline === undefined) return "new";
     if (running !== baseline) return "changed-outside";
-    return recorded.baselineWanted?.[name] === to[name]?.digest ? "new" : "missed";
+    const then = recorded.baselineWanted?.[name];
+    // What was planned for it once is no longer only what ran before.
+    if (then === undefined) return recorded.wanted[name] === undefined ? "new" : "missed";
+    return then === to[name]?.digest ? "new" : "missed";
   });
   if (kinds.includes("unknown")) {
     return {
