@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../functions/cli/main.ts";
 import type { WorkloadId } from "../../shared/domain/workload.ts";
+import type { EventDocument } from "../../shared/ledger/ledger.ts";
 import type { DriftRow, ReportDocument } from "../../shared/ledger/report-document.ts";
 import { type Content, digest, ledgerOf, rollout, startMs, workload } from "./record.ts";
 
@@ -173,6 +174,36 @@ describe("landfall drift", () => {
     expect((await cli("drift --json", { holder })).json()).toEqual({ underWay: holder });
     const over = { ...holder, untilMs: startMs };
     expect((await cli("drift", { ...reported(mixed), holder: over })).out).not.toContain("under way");
+  });
+
+  it("has the orders of people in the history", async () => {
+    const order: EventDocument = {
+      state: "done",
+      reconcile: { dryRun: false, adopt: true, targets: ["prod", "int"] },
+      by: "ada@acme.io",
+      heardMs: startMs,
+      outcome: "compared",
+      detail: "drift-1: 2 missed",
+      report: "drift-1",
+      verdicts: [],
+      more: 0,
+      looks: 0,
+      expireMs: startMs + 90 * 86_400_000,
+    };
+    const events = {
+      "reconcile-1": order,
+      "reconcile-0": { ...order, reconcile: { dryRun: true, adopt: false } },
+    };
+    const { out } = await cli("explain reconcile-1", { events });
+    expect(out).toContain("ada@acme.io asked for a full run of prod, int (adopting)\n");
+    expect(out).toContain("  detail   drift-1: 2 missed");
+    const lines = (await cli("ledger", { events })).out.split("\n");
+    expect(lines.find((line) => line.endsWith("reconcile-1"))).toMatch(
+      / full run +done +prod, int +compared /,
+    );
+    expect(lines.find((line) => line.endsWith("reconcile-0"))).toMatch(
+      / full run +done +everything +compared /,
+    );
   });
 
   it("gives whole digests and times as data", async () => {

@@ -8,7 +8,7 @@ import { renderRollout, renderRollouts } from "./rollouts.ts";
 import { renderStatus } from "./status.ts";
 import { columns, indented, oneLine, table } from "./table.ts";
 import { ago, instant } from "./time.ts";
-import { explainVerdict, shortCommit, shortDigest, shortImage, subjectOf } from "./words.ts";
+import { explainVerdict, mannerText, shortCommit, shortDigest, shortImage, subjectOf } from "./words.ts";
 
 const maxOtherTags = 10;
 
@@ -111,8 +111,12 @@ function renderEvent(event: EventView, nowMs: number): string {
 
 /** What was heard, of what and from whom. */
 function headline(event: EventView): string {
-  const { push, build, promote } = event;
+  const { push, build, promote, reconcile } = event;
   const subject = subjectOf(event);
+  if (reconcile !== undefined) {
+    const manner = mannerText(reconcile);
+    return `${event.by} asked for a full run of ${subject}${manner === "" ? "" : ` (${manner})`}`;
+  }
   if (promote !== undefined) return `${subject}: ${promote.by} ordered to ${orders[promote.how]}`;
   if (build !== undefined) {
     const { branch, commit, tag } = build;

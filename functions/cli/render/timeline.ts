@@ -39,7 +39,8 @@ function eventCells(event: EventView): readonly string[] {
   return [kindOf(event), state, subjectOf(event), `${outcome ?? "-"}${counts}`, id];
 }
 
-function kindOf({ push, build, promote }: EventView): string {
+function kindOf({ push, build, promote, reconcile }: EventView): string {
+  if (reconcile !== undefined) return "full run";
   if (push !== undefined) return push.source === "sweep" ? "sweep" : "push";
   if (build !== undefined) return "build";
   return promote === undefined ? "message" : promote.how === "move" ? "promote" : promote.how;

@@ -1,4 +1,5 @@
 import { isCommit } from "../../../shared/domain/commit.ts";
+import type { FullRunRequest } from "../../../shared/domain/full-run.ts";
 import { explainOutcome } from "../../../shared/domain/outcomes.ts";
 import { type Explanation, explainSkip } from "../../../shared/domain/reasons.ts";
 import { printReference } from "../../../shared/domain/reference.ts";
@@ -49,10 +50,26 @@ export function shortCommit(text: string): string {
 
 /** What an event was about, e.g. `docker.io/acme/web:v1`; a message that could not be read has nothing. */
 export function subjectOf(event: EventDocument): string {
+  const { reconcile } = event;
+  if (reconcile !== undefined) return scopeText(reconcile);
   const image = imageOf(event);
   if (image === undefined) return "(unreadable message)";
   const { repository, tag } = image;
   return printReference({ repository, ...(tag === undefined ? {} : { tag }) });
+}
+
+/** What a full run is asked to look at, e.g. `everything` or `swarm-prod, docker.io/acme/web`. */
+export function scopeText({ targets = [], workloads = [], images = [] }: FullRunRequest): string {
+  return [...targets, ...workloads, ...images].join(", ") || "everything";
+}
+
+/** How a full run goes about it, e.g. `dry run, adopting`; empty for one as it is scheduled. */
+export function mannerText({ dryRun, adopt, approve }: FullRunRequest): string {
+  return [
+    ...(dryRun ? ["dry run"] : []),
+    ...(adopt ? ["adopting"] : []),
+    ...(approve === undefined ? [] : [`approving ${approve}`]),
+  ].join(", ");
 }
 
 /** What a rollout leads to, e.g. `docker.io/acme/web:v1@4c46414c0000`, containers named when there are several. */
