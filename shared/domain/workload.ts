@@ -53,6 +53,11 @@ export interface Workload {
   /** Only of a workload that was listed, where the list says it. */
   readonly standing?: Standing;
   /**
+   * From a target that goes back only to what it had before: `now` changes with whatever anybody writes, and is `next`
+   * when one write of ours is all that has been written since. Neither says anything by itself.
+   */
+  readonly stamp?: { readonly now: string; readonly next: string };
+  /**
    * The target's object as it was read, for the adapter that read it; a workload that was listed may have none, and is
    * then read again before it is written. Never recorded, never logged.
    */

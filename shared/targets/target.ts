@@ -9,6 +9,11 @@ export interface Capabilities {
   readonly pins: boolean;
   /** A write carries `seq` in the same request as the version, and a stale writer is refused. */
   readonly fences: boolean;
+  /**
+   * `any`: it can be brought back to whatever digest it ran. `previous`: only to what its newest write replaced, by
+   * `goBack`, and otherwise by a tag that points to the digest; its workloads have a `stamp`.
+   */
+  readonly rollsBackTo: "any" | "previous";
 }
 
 /** One write: every container of `images` to that `tag@digest`, in one update. */
@@ -100,6 +105,11 @@ export interface Target {
   get(name: string): Promise<Workload | undefined>;
   /** Writes a change on top of the version that `workload` was read at. Outcomes are values, lost answers included. */
   update(workload: Workload, change: Change): Promise<WriteOutcome>;
+  /**
+   * Brings back what the newest write to a workload replaced, on top of the version that it was read at; only of a target
+   * that rolls back to the `previous`. What that is the target does not say: the caller has to know it.
+   */
+  goBack?(workload: Workload): Promise<WriteOutcome>;
   /** The workload with its tasks and the state of its update; `undefined` when it is not there. */
   look(name: string): Promise<Look | undefined>;
   /** Platforms of the nodes that could run tasks, to tell an image that none of them can run. Empty: unknown. */

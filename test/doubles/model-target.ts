@@ -71,7 +71,7 @@ export interface ModelTargetOptions {
 }
 
 const keptTasks = 12;
-const capabilities: Capabilities = { pins: true, fences: true };
+const capabilities: Capabilities = { pins: true, fences: true, rollsBackTo: "any" };
 
 /**
  * A target at the speed of memory, for properties that need thousands of runs: versions, a fence, tasks that are

@@ -32,7 +32,7 @@ for (const [how, config, nowhere] of [
   ["a Docker Swarm by socket", bySocket, { ...bySocket, host: "unix:///nowhere/docker.sock" }],
   ["a Docker Swarm by TLS", byTls, { ...byTls, host: "tcp://127.0.0.1:1" }],
 ] as const) {
-  targetContract(how, { pins: true, fences: true, losesAnswers: config === bySocket }, async () => {
+  targetContract(how, { pins: true, fences: true, rollsBackTo: "any", losesAnswers: config === bySocket }, async () => {
     const relay = config === bySocket ? await lossyRelay() : undefined;
     const target = create(relay === undefined ? config : { ...config, host: relay.host }, context);
     return {

@@ -134,7 +134,7 @@ describe("people are told", () => {
     const deps = here.instance();
     const targets = deps.targets.map((at) => ({
       ...at,
-      target: { ...at.target, capabilities: { pins: false, fences: true } },
+      target: { ...at.target, capabilities: { pins: false, fences: true, rollsBackTo: "previous" as const } },
     }));
     await pushed("X", { ...deps, targets });
     expect(slack.attempts.map(shown)).toEqual([

@@ -8,7 +8,7 @@ import { modelTarget } from "../doubles/model-target.ts";
 const behaviours = new Map<Digest | undefined, "runs" | "exits" | "gone">();
 let pushes = 0;
 
-targetContract("model target", { pins: true, fences: true, losesAnswers: true }, async () => {
+targetContract("model target", { pins: true, fences: true, rollsBackTo: "any", losesAnswers: true }, async () => {
   const target = modelTarget("model", { behaviour: (digest) => behaviours.get(digest) ?? "runs" });
   let losing = false;
   const lossy: Target = {

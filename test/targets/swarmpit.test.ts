@@ -74,7 +74,7 @@ afterEach(async () => {
 
 targetContract(
   "a Swarmpit (in the sandbox, over a small swarm)",
-  { pins: false, fences: false, losesAnswers: true },
+  { pins: false, fences: false, rollsBackTo: "previous", losesAnswers: true },
   async () => {
     const world = await swarmpitWorld();
     const { swarm, registry, clock } = world;

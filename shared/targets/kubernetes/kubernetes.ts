@@ -130,7 +130,7 @@ export function kubernetesTarget(options: ClusterOptions): Target {
   return {
     name: target,
     kind: "kubernetes",
-    capabilities: { pins: true, fences: true },
+    capabilities: { pins: true, fences: true, rollsBackTo: "any" },
 
     async list() {
       const lists = scopesOf(namespaces).flatMap((scope) => kinds.map((kind) => listKind(kind, scope)));

@@ -41,7 +41,7 @@ export function create(config: SwarmConfig, context: TargetContext): Target {
   return {
     name: config.name,
     kind: config.kind,
-    capabilities: { pins: true, fences: true },
+    capabilities: { pins: true, fences: true, rollsBackTo: "any" },
 
     async list() {
       const workloads: Workload[] = [];

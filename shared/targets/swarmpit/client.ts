@@ -30,6 +30,8 @@ export interface SwarmpitClient {
   read(path: string, deadlineMs?: number): Promise<unknown>;
   /** POST services/{id}/redeploy: resolves a tag of the service's repository, pins what it finds, restarts every task. */
   redeploy(id: string, redeploy?: Redeploy): Promise<WriteOutcome>;
+  /** POST services/{id}/rollback: submits Docker's previous spec as an ordinary update; of a rollback's that is the newer one. */
+  rollback(id: string, deadlineMs?: number): Promise<WriteOutcome>;
   /** The release that answers, e.g. `1.11-SNAPSHOT`; `undefined` where it cannot be asked: a proxy may show the API only. */
   release(deadlineMs?: number): Promise<string | undefined>;
 }
@@ -60,6 +62,27 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
     return first.status === 401 && isFromSwarmpit(first) ? await send() : first;
   };
 
+  const write = async (path: string, deadlineMs: number | undefined): Promise<WriteOutcome> => {
+    let answer: HttpAnswer;
+    try {
+      answer = await call("POST", path, deadlineMs);
+    } catch (error) {
+      if (!(error instanceof HttpError) || !error.sent) throw unavailable(connection, error);
+      return { kind: "unknown", message: `Swarmpit: ${error.message}` };
+    }
+    const outcome = redeployOutcome(answer, isFromSwarmpit(answer));
+    switch (outcome.kind) {
+      case "denied":
+        throw new TargetDeniedError(`${connection.target}: ${outcome.message}`);
+      case "unavailable":
+        throw new TargetUnavailableError(`${connection.target}: ${outcome.message}`, {
+          retryAfterMs: retryAfterMs(answer, systemClock.now()),
+        });
+      default:
+        return outcome;
+    }
+  };
+
   return {
     async read(path, deadlineMs) {
       const answer = await call("GET", path, deadlineMs).catch((error: unknown) => {
@@ -74,27 +97,11 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
         retryAfterMs: retryAfterMs(answer, systemClock.now()),
       });
     },
-    async redeploy(id, { tag, deadlineMs } = {}) {
+    redeploy(id, { tag, deadlineMs } = {}) {
       const query = tag === undefined ? "" : `?tag=${encodeURIComponent(tag)}`;
-      let answer: HttpAnswer;
-      try {
-        answer = await call("POST", `services/${encodeURIComponent(id)}/redeploy${query}`, deadlineMs);
-      } catch (error) {
-        if (!(error instanceof HttpError) || !error.sent) throw unavailable(connection, error);
-        return { kind: "unknown", message: `Swarmpit: ${error.message}` };
-      }
-      const outcome = redeployOutcome(answer, isFromSwarmpit(answer));
-      switch (outcome.kind) {
-        case "denied":
-          throw new TargetDeniedError(`${connection.target}: ${outcome.message}`);
-        case "unavailable":
-          throw new TargetUnavailableError(`${connection.target}: ${outcome.message}`, {
-            retryAfterMs: retryAfterMs(answer, systemClock.now()),
-          });
-        default:
-          return outcome;
-      }
+      return write(`services/${encodeURIComponent(id)}/redeploy${query}`, deadlineMs);
     },
+    rollback: (id, deadlineMs) => write(`services/${encodeURIComponent(id)}/rollback`, deadlineMs),
     async release(deadlineMs) {
       try {
         // Beside the API, not under it.
@@ -111,11 +118,14 @@ export function swarmpitClient(connection: SwarmpitConnection): SwarmpitClient {
 /** Whatever form the token was copied in, Swarmpit reads exactly one case-sensitive `Bearer `. */
 function headersOf(connection: SwarmpitConnection): Record<string, string> {
   const headers = Object.entries(connection.headers).map(([name, value]) => [name, value().trim()] as const);
-  const token = connection
-    .token()
+  const token = bareToken(connection.token);
+  return { ...Object.fromEntries(headers), accept: "application/json", authorization: `Bearer ${token}` };
+}
+
+export function bareToken(token: Secret): string {
+  return token()
     .trim()
     .replace(/^(?:Bearer\s+)+/i, "");
-  return { ...Object.fromEntries(headers), accept: "application/json", authorization: `Bearer ${token}` };
 }
 
 /** Swarmpit marks the refusals of its own guards; without the mark one is passed on from a registry or a proxy. */

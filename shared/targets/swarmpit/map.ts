@@ -7,7 +7,10 @@ import type { SwarmpitHandle, SwarmpitService, SwarmpitTask } from "./schema.ts"
 const settingPrefix = "landfall.";
 
 /** A Swarmpit service as a workload; its one container carries the service's name. */
-export function toWorkload(target: string, service: SwarmpitService): Workload {
+export function toWorkload(
+  target: string,
+  { service, stamp }: { readonly service: SwarmpitService; readonly stamp: Workload["stamp"] },
+): Workload {
   const name = service.serviceName;
   const image = imageOf(service.repository);
   const reference = referenceOf(image);
@@ -26,6 +29,7 @@ export function toWorkload(target: string, service: SwarmpitService): Workload {
     ...(managedBy === undefined ? {} : { managedBy }),
     fence: 0,
     ...standingOf(service),
+    ...(stamp === undefined ? {} : { stamp }),
     raw: handle,
   };
 }

@@ -32,7 +32,15 @@ export const SwarmpitService = z.object({
   ),
   labels: Labels,
   containerLabels: z.catch(Labels, null),
-  deployment: z.nullish(z.object({ autoredeploy: z.nullish(z.boolean()) })),
+  deployment: z.nullish(
+    z.object({
+      autoredeploy: z.nullish(z.boolean()),
+      /** Raised by one with each redeploy. */
+      forceUpdate: z.nullish(z.number()),
+      /** Docker has a previous spec. It is not shown. */
+      rollbackAllowed: z.nullish(z.boolean()),
+    }),
+  ),
 });
 export type SwarmpitService = z.infer<typeof SwarmpitService>;
 

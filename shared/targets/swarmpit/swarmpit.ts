@@ -5,14 +5,15 @@ import { TargetUnavailableError } from "../../errors.ts";
 import { httpClient } from "../../http.ts";
 import { updateWords } from "../docker-task.ts";
 import type { Change, Target, TargetContext, WriteOutcome } from "../target.ts";
-import { swarmpitClient } from "./client.ts";
+import { bareToken, swarmpitClient } from "./client.ts";
 import type { SwarmpitConfig } from "./config.ts";
 import { isMisread, toTask, toWorkload, updateOf, wantedTasksOf } from "./map.ts";
 import { SwarmpitHandle, SwarmpitService, SwarmpitTask } from "./schema.ts";
+import { stampOf } from "./stamp.ts";
 
 /** Only time fences a write here: it must be over before a lease can be taken over. */
 const deadlineMs = 10_000;
-/** Of that, what reading once more before another tag is asked for may take. */
+/** Of that, what reading once more before another tag or the previous spec is asked for may take. */
 const readAgainMs = 4_000;
 /** Docker's default: Swarmpit does not show a service's own `UpdateConfig.Monitor`. */
 const defaultMonitorMs = 5_000;
@@ -24,10 +25,11 @@ const defaultMonitorMs = 5_000;
 export function create(config: SwarmpitConfig, context: TargetContext): Target {
   const { connect = httpClient } = context;
   const http = connect({});
+  const token = context.secret(config.token);
   const client = swarmpitClient({
     target: config.name,
     url: config.url,
-    token: context.secret(config.token),
+    token,
     headers: Object.fromEntries(
       Object.entries(config.headers ?? {}).map(([name, template]) => [name, context.secret(template)]),
     ),
@@ -36,21 +38,25 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
   });
 
   /** Swarmpit also takes ids and their prefixes for a name: only the exact name is the service that was meant. */
-  const service = async (name: string, withinMs?: number): Promise<SwarmpitService | undefined> => {
+  const read = async (name: string, withinMs?: number) => {
     const row = await client.read(`services/${encodeURIComponent(name)}`, withinMs);
     if (row === undefined) return undefined;
-    const found = readAs(SwarmpitService, row, config.name, "a service");
-    return found.serviceName === name ? found : undefined;
+    const service = readAs(SwarmpitService, row, config.name, "a service");
+    if (service.serviceName !== name) return undefined;
+    return { service, stamp: stampOf(service, row, bareToken(token)) };
   };
 
-  /** Why another tag cannot be asked for now; a redeploy names neither the repository nor the version that it is meant for. */
-  const objection = async (workload: Workload, tag: string): Promise<WriteOutcome | undefined> => {
-    const [found, release] = await Promise.all([
-      service(workload.name, readAgainMs),
-      client.release(readAgainMs),
-    ]);
+  /** A write names no version that it is meant for: whether the service is still the one that was read. */
+  const changed = async (workload: Workload): Promise<WriteOutcome | undefined> => {
+    const found = await read(workload.name, readAgainMs);
     if (found === undefined) return { kind: "gone" };
-    if (String(found.version) !== workload.version) return { kind: "conflict" };
+    return String(found.service.version) === workload.version ? undefined : { kind: "conflict" };
+  };
+
+  /** Why another tag cannot be asked for now. */
+  const objection = async (workload: Workload, tag: string): Promise<WriteOutcome | undefined> => {
+    const [no, release] = await Promise.all([changed(workload), client.release(readAgainMs)]);
+    if (no !== undefined) return no;
     if (release === undefined || !ignoresTag(release)) return undefined;
     return {
       kind: "refused",
@@ -61,7 +67,7 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
   return {
     name: config.name,
     kind: config.kind,
-    capabilities: { pins: false, fences: false },
+    capabilities: { pins: false, fences: false, rollsBackTo: "previous" },
 
     async list() {
       const rows = readAs(
@@ -72,13 +78,14 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
       );
       // A row that cannot be read stops no other one: its service is not followed until it can be.
       return rows.flatMap((row) => {
-        const read = SwarmpitService.safeParse(row);
-        return read.success ? [toWorkload(config.name, read.data)] : [];
+        const { success, data: service } = SwarmpitService.safeParse(row);
+        if (!success) return [];
+        return [toWorkload(config.name, { service, stamp: stampOf(service, row, bareToken(token)) })];
       });
     },
 
     async get(name) {
-      const found = await service(name);
+      const found = await read(name);
       return found === undefined ? undefined : toWorkload(config.name, found);
     },
 
@@ -94,26 +101,34 @@ export function create(config: SwarmpitConfig, context: TargetContext): Target {
       return client.redeploy(handle.id, { tag: asked.tag, deadlineMs: leftMs });
     },
 
+    async goBack(workload) {
+      const handle = readAs(SwarmpitHandle, workload.raw, config.name, "a service that this target read");
+      const startedMs = systemClock.monotonic();
+      const no = await changed(workload);
+      if (no !== undefined) return no;
+      return client.rollback(handle.id, deadlineMs - (systemClock.monotonic() - startedMs));
+    },
+
     async look(name) {
       const [found, rows] = await Promise.all([
-        service(name),
+        read(name),
         client.read(`services/${encodeURIComponent(name)}/tasks`),
       ]);
       if (found === undefined || rows === undefined) return undefined;
       const tasks = readAs(z.array(SwarmpitTask), rows, config.name, "a list of tasks").map((task) =>
         toTask(name, task),
       );
-      const wantedTasks = wantedTasksOf(found, tasks);
+      const wantedTasks = wantedTasksOf(found.service, tasks);
       if (wantedTasks === undefined) {
         throw new TargetUnavailableError(
           `${config.name}: Swarmpit does not say how many tasks ${name} wants`,
         );
       }
-      const update = updateOf(found);
+      const update = updateOf(found.service);
       return {
         workload: toWorkload(config.name, found),
         update,
-        ...updateWords(update, found.status?.message),
+        ...updateWords(update, found.service.status?.message),
         tasks,
         wantedTasks,
         windowMs: defaultMonitorMs,

@@ -20,7 +20,7 @@ export function releaseOf({ ignoresTagQuery, viewersMayWrite, danglingAt }: Swar
   return danglingAt ? "1.10" : "1.11-SNAPSHOT";
 }
 
-/** What may go wrong within one redeploy. */
+/** What may go wrong within one redeploy; the first of it within a rollback too. */
 export interface RedeployFaults {
   /** Somebody writes the service between Swarmpit's read and its write. */
   readonly outOfSequence: boolean;
@@ -86,15 +86,18 @@ export async function redeploy(
       ForceUpdate: (template.ForceUpdate ?? 0) + 1,
     },
   };
-  const index = faults.outOfSequence ? found.Version.Index - 1 : found.Version.Index;
   const auth = account === undefined ? {} : { "x-registry-auth": registryAuth(account) };
-  await write(around.engine, found.ID, index, spec, auth);
+  await write(around.engine, found.ID, indexOf(found, faults), spec, auth);
 }
 
 /** Submits the previous spec as an ordinary update; Docker has words for there being none. */
-export async function rollback(engine: Engine, id: string): Promise<void> {
+export async function rollback(
+  engine: Engine,
+  id: string,
+  faults: Pick<RedeployFaults, "outOfSequence">,
+): Promise<void> {
   const found = await inspect(engine, id);
-  await write(engine, found.ID, found.Version.Index, found.PreviousSpec ?? undefined);
+  await write(engine, found.ID, indexOf(found, faults), found.PreviousSpec ?? undefined);
 }
 
 /** Scales to 0; a global service is left as it is. */
@@ -105,6 +108,13 @@ export async function stop(engine: Engine, id: string): Promise<void> {
     ...found.Spec,
     Mode: { Replicated: { Replicas: 0 } },
   });
+}
+
+function indexOf(
+  { Version: { Index } }: DockerService,
+  faults: Pick<RedeployFaults, "outOfSequence">,
+): number {
+  return faults.outOfSequence ? Index - 1 : Index;
 }
 
 async function write(

@@ -103,7 +103,7 @@ export function routesOf(
       ),
     ),
     route("writer", "POST", "/api/services/:id/rollback", (call) =>
-      done(202, operations.rollback(engine, id(call))),
+      done(202, operations.rollback(engine, id(call), call.faults)),
     ),
     route("writer", "POST", "/api/services/:id/stop", (call) => done(200, operations.stop(engine, id(call)))),
   ];

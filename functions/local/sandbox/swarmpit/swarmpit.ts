@@ -33,6 +33,9 @@ export type SwarmpitFault =
   /** The registry lags behind: a redeploy pins this digest. */
   | { readonly kind: "resolve"; readonly digest: string };
 
+/** `read`: whatever is none of the others. */
+type CallKind = "read" | "redeploy" | "rollback";
+
 interface SwarmpitRequest {
   readonly method: string;
   /** With its query. */
@@ -50,7 +53,7 @@ export interface SandboxSwarmpit {
   setRole(username: string, role: SwarmpitRole): void;
   removeUser(username: string): void;
   /** The next request of that kind goes wrong; several wait in line. */
-  fail(on: "read" | "redeploy", fault: SwarmpitFault): void;
+  fail(on: CallKind, fault: SwarmpitFault): void;
   close(): Promise<void>;
 }
 
@@ -72,14 +75,14 @@ export async function startSandboxSwarmpit(options: SandboxSwarmpitOptions): Pro
   const around = { engine: options.engine, http, hub: options.hub, quirks };
   const routes = routesOf(around, accounts, options.registryAccounts ?? []);
   const requests: SwarmpitRequest[] = [];
-  const faults: Record<"read" | "redeploy", SwarmpitFault[]> = { read: [], redeploy: [] };
+  const faults: Record<CallKind, SwarmpitFault[]> = { read: [], redeploy: [], rollback: [] };
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const method = request.method ?? "";
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://swarmpit");
     const entry: SwarmpitRequest = { method, path: request.url ?? "/", status: 0 };
     requests.push(entry);
-    const kind = pathname.endsWith("/redeploy") ? "redeploy" : "read";
+    const kind = (["redeploy", "rollback"] as const).find((each) => pathname.endsWith(`/${each}`)) ?? "read";
     const fault = pathname.startsWith("/api/") ? faults[kind].shift() : undefined;
     const send = (status: number, text: string, headers: Record<string, string>) => {
       if (fault?.kind === "lose-answer") {
