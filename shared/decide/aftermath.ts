@@ -21,7 +21,7 @@ export interface FailureFacts {
   readonly retries: number;
   /** What was verified, newest first, then what ran before Landfall. */
   readonly goods: readonly Images[];
-  readonly rules: { readonly rollback: boolean; readonly pins: boolean };
+  readonly rules: { readonly rollback: boolean };
 }
 
 /** What becomes of a workload whose rollout failed. */
@@ -55,13 +55,6 @@ export function decideAftermath(facts: FailureFacts): Aftermath {
   if (!stands) return { kind: "stay", held };
   const goesBack = rules.rollback && (blame === "image" || facts.short);
   if (!goesBack) return retryMs === undefined ? { kind: "stay", held } : { kind: "retry", afterMs: retryMs };
-  if (!rules.pins) {
-    return {
-      kind: "unavailable",
-      why: "the target takes no digest, and cannot be brought back to one",
-      held,
-    };
-  }
   const to = goodFor(facts.to, facts.goods);
   if (to === undefined) {
     if (retryMs !== undefined) return { kind: "retry", afterMs: retryMs };

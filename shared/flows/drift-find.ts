@@ -1,5 +1,6 @@
 import { type DriftDecision, decideDrift, type Recorded } from "../decide/drift.ts";
 import type { Observed } from "../decide/push.ts";
+import { asFollowed } from "../decide/way-back.ts";
 import { type Digest, parseReference } from "../domain/reference.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
@@ -23,12 +24,13 @@ const fightMs = 24 * 3_600_000;
 export async function findDrift(
   deps: FlowDeps,
   at: FlowTarget,
-  workload: Workload,
+  listed: Workload,
   stored: Stored<"workloads"> | undefined,
   looks: Looks,
   images: readonly string[] | undefined,
 ): Promise<readonly Found[]> {
   const nowMs = await deps.ledger.clock();
+  const workload = asFollowed(listed, stored?.value.detours);
   const byWish = new Map<string, { containers: Container[]; seen?: Observed; unknown?: string }>();
   for (const container of workload.containers) {
     const repository = container.reference?.repository;

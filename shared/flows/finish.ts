@@ -3,7 +3,7 @@ import type { Digest } from "../domain/reference.ts";
 import { printReference } from "../domain/reference.ts";
 import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
 import type { OpenRollout, WorkloadDocument, Write } from "../ledger/ledger.ts";
-import type { FlowDeps, FlowTarget } from "./deps.ts";
+import type { FlowDeps } from "./deps.ts";
 import { closing, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
 import type { Ticket } from "./plan-writes.ts";
@@ -24,21 +24,15 @@ export interface End extends Ending {
 /**
  * Ends a rollout: its history, the workload's state and what follows from a failure in one batch, then the next one that
  * waits for the place.
- * @param at where it was verified: only what was seen there has consequences
  * @returns the rollout that undoes it, to be carried on at once
  */
-export async function finish(
-  deps: FlowDeps,
-  ticket: Ticket,
-  end: End,
-  at?: FlowTarget,
-): Promise<Ticket | undefined> {
+export async function finish(deps: FlowDeps, ticket: Ticket, end: End): Promise<Ticket | undefined> {
   const nowMs = await deps.ledger.clock();
   const undone = await undoneBy(deps, ticket.document.value.workload, ticket.open, end);
   for (let current: Ticket | undefined = ticket; ; current = await rebase(deps, current)) {
     if (current === undefined) return undefined;
     const { document, open } = current;
-    const aftermath = end.state === "failed" ? aftermathOf(deps, current, at, end) : undefined;
+    const aftermath = end.state === "failed" ? aftermathOf(deps, current, end) : undefined;
     const { open: _open, unproven: _unproven, retry: _retry, ...rest } = document.value;
     const settled = { ...rest, ...consequences(document.value, open, end, aftermath, nowMs) };
     const next = successorOf(deps, document.value, open, aftermath, end, nowMs);
@@ -82,12 +76,7 @@ function tell(
   });
 }
 
-function aftermathOf(
-  { rollback }: FlowDeps,
-  { document, open }: Ticket,
-  at: FlowTarget | undefined,
-  end: End,
-): Aftermath {
+function aftermathOf({ rollback }: FlowDeps, { document, open }: Ticket, end: End): Aftermath {
   const { lastGood, earlierGood = [], baseline } = document.value;
   return decideAftermath({
     to: open.to,
@@ -99,7 +88,7 @@ function aftermathOf(
     guilty: end.guilty ?? [],
     retries: open.retries ?? 0,
     goods: [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined),
-    rules: { rollback, pins: at?.target.capabilities.pins === true },
+    rules: { rollback },
   });
 }
 

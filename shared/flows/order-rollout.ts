@@ -1,5 +1,6 @@
 import type { OrderMessage } from "../bus/bus.ts";
 import { waysBack } from "../decide/aftermath.ts";
+import { asFollowed } from "../decide/way-back.ts";
 import type { Order } from "../domain/order.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
 import { shows, type Wanted } from "../domain/rollout.ts";
@@ -14,6 +15,7 @@ import { observedOf, underItsTag } from "./order-generations.ts";
 import type { Ordered } from "./orders.ts";
 import { planWrites } from "./plan-writes.ts";
 import { isThere } from "./roll-back.ts";
+import { wayTo } from "./way-to.ts";
 
 /** A workload that an order names, as it is now and as it is on record. */
 interface Named {
@@ -119,12 +121,6 @@ async function begin(
   to: Wanted,
   detail: string,
 ): Promise<Ordered> {
-  if (!at.target.capabilities.pins) {
-    return {
-      kind: "refused",
-      detail: `${at.target.name} (${at.target.kind}) takes no digest: push the image under the tag that it follows`,
-    };
-  }
   const { do: kind, until, reason } = order;
   const before = stored?.value;
   const sinceMs = await deps.ledger.clock();
@@ -150,12 +146,45 @@ async function begin(
     const told = `${under.detail}; it is pinned there${moved.detail}`;
     return { kind: "ordered", detail: told, writes: [write, ...channels], images, ...joined };
   }
+  const way = await orderedWay(deps, { at, workload, stored }, order, to);
+  if (way.kind !== "goes") return way;
   const cause = { kind, event: message.event, by: message.by } as const;
   const { heardMs } = message;
-  const plan = { at, workload, to, cause, heardMs, observedMs: sinceMs, claim: false, more };
+  const plan = { at, workload, to, cause, heardMs, observedMs: sinceMs, claim: false, via: way.via, more };
   const { writes, ticket } = await planWrites(deps, plan, stored);
   const told = `${detail}${moved.detail}`;
   return { kind: "ordered", detail: told, writes: [...writes, ...channels], images, ticket };
+}
+
+/** A target that takes no digest is asked for tags only, and goes back only where that is sure to lead there. */
+async function orderedWay(
+  deps: FlowDeps,
+  { at, workload, stored }: Named,
+  order: Order & { do: "deploy" | "rollback" },
+  to: Wanted,
+): Promise<
+  | { readonly kind: "goes"; readonly via: Readonly<Record<string, string>> | undefined }
+  | Extract<Ordered, { kind: "refused" | "unavailable" }>
+> {
+  const { rollsBackTo } = at.target.capabilities;
+  if (rollsBackTo === "any") return { kind: "goes", via: undefined };
+  if (order.do === "deploy") {
+    return { kind: "goes", via: Object.fromEntries(Object.keys(to).map((name) => [name, order.tag])) };
+  }
+  const way = await wayTo(deps, stored?.value, workload, to);
+  switch (way.kind) {
+    case "none":
+      return { kind: "refused", detail: way.why };
+    case "unavailable":
+      return { kind: "unavailable", detail: way.message };
+    case "there":
+    case "back":
+    case "tags":
+      // Which way it is by then, is seen right before the write.
+      return { kind: "goes", via: undefined };
+    default:
+      return way satisfies never;
+  }
 }
 
 const none = { kind: "moved", detail: "", writes: [], images: [] } as const;
@@ -210,7 +239,7 @@ async function find(deps: FlowDeps, id: WorkloadId): Promise<Named | Ordered> {
     const workload = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
     return workload === undefined
       ? { kind: "refused", detail: `${id} is not at its target` }
-      : { at, workload, stored };
+      : { at, workload: asFollowed(workload, stored?.value.detours), stored };
   } catch (error) {
     if (!isTargetTrouble(error)) throw error;
     return { kind: "unavailable", detail: messageOf(error) };

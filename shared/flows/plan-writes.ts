@@ -30,6 +30,7 @@ export interface NewPlan {
   /** Take the right to write at once, in the same commit. */
   readonly claim: boolean;
   readonly again?: boolean;
+  readonly via?: Readonly<Record<string, string>> | undefined;
   /** What else changes in the workload's document. */
   readonly more?: Partial<WorkloadDocument>;
 }
@@ -40,13 +41,13 @@ export interface NewPlan {
  */
 export async function planWrites(
   deps: FlowDeps,
-  { at, workload, to, cause, heardMs, observedMs, again, more, ...plan }: NewPlan,
+  { at, workload, to, cause, heardMs, observedMs, again, via, more, ...plan }: NewPlan,
   stored: Stored<"workloads"> | undefined,
 ): Promise<{ readonly writes: [Write, ...Write[]]; readonly ticket: Ticket }> {
   const nowMs = await deps.ledger.clock();
   const before = stored?.value;
   const seq = Math.max(before?.seq ?? 0, workload.fence) + 1;
-  const from = Object.fromEntries(workload.containers.map((container) => [container.name, container.image]));
+  const from = imagesOf(workload);
   const inherited = before?.open?.lease;
   const claim = plan.claim && isFree(deps, inherited, at.target.capabilities.fences, nowMs);
   const lease = claim ? newLease(deps, nowMs) : inherited;
@@ -69,6 +70,8 @@ export async function planWrites(
     dueMs: lease === undefined ? nowMs + plannedDueMs : lease.untilMs,
     ...(isDisputed(before?.open) ? { disputed: true } : {}),
     ...(again === true ? { again } : {}),
+    ...baseOf(workload),
+    ...(via === undefined ? {} : { via }),
   };
   const { pin: _pin, retry: _retry, ...rest } = before ?? newDocument(workload);
   const value: WorkloadDocument = {
@@ -100,6 +103,17 @@ export async function planWrites(
     writes.push(closing(before, before.open, end, nowMs), ...(undone === undefined ? [] : [undone]));
   }
   return { writes, ticket: { document: { id: workload.id, rev: rev + 1, writer: "", value }, open } };
+}
+
+/** What each container of a workload names, as the target spells it. */
+export function imagesOf({ containers }: Workload): Readonly<Record<string, string>> {
+  return Object.fromEntries(containers.map(({ name, image }) => [name, image]));
+}
+
+/** What a write on top of the workload as it is now leaves behind. */
+export function baseOf(workload: Workload): Pick<OpenRollout, "base"> {
+  const { stamp } = workload;
+  return stamp === undefined ? {} : { base: { images: imagesOf(workload), stamp: stamp.next } };
 }
 
 export function newDocument(workload: Workload): WorkloadDocument {

@@ -1,4 +1,5 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
+import { asFollowed } from "../decide/way-back.ts";
 import { type Cause, raised, type Wanted, type WantedContainer } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import type { Built } from "../ledger/image-document.ts";
@@ -50,8 +51,9 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
   });
   const unknown = decidePush(seen, workload, { wanted: {}, held: [] }, rules);
   if (unknown.kind === "unrelated") return undefined;
-  if (unknown.kind === "skip" && unknown.reason !== "already-running")
-    return skip(unknown.reason, unknown.detail);
+  if (unknown.kind === "skip" && unknown.reason !== "already-running") {
+    if (!(await isOnDetour(deps, request))) return skip(unknown.reason, unknown.detail);
+  }
 
   // What was listed may be older than the record: a decision to leave things as they are is made on a fresh read.
   let fresh: Workload | undefined;
@@ -61,13 +63,14 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
       fresh = await deps.recorder.step("target.get", () => request.at.target.get(workload.name));
       if (fresh === undefined) return skip("gone");
     }
+    const shown = asFollowed(fresh ?? workload, stored?.value.detours);
     const known = adopted(knownOf(stored?.value, await deps.ledger.clock()), request.adopt === true);
-    const decision = decidePush({ heardMs: request.heardMs, ...seen }, fresh ?? workload, known, rules);
+    const decision = decidePush({ heardMs: request.heardMs, ...seen }, shown, known, rules);
     switch (decision.kind) {
       case "unrelated":
         return undefined;
       case "skip": {
-        const standing = decision.reason === "already-running" ? follows(seen, fresh ?? workload, rules) : {};
+        const standing = decision.reason === "already-running" ? follows(seen, shown, rules) : {};
         const isNews = Object.entries(standing).some(([name, each]) => isNewTo(stored?.value, name, each));
         if (decision.reason !== "changed-outside" && !isNews) return skip(decision.reason, decision.detail);
         if (fresh === undefined) continue;
@@ -75,7 +78,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return skip(decision.reason, decision.detail);
       }
       case "join": {
-        const joined = await join(deps, stored, follows(seen, fresh ?? workload, rules));
+        const joined = await join(deps, stored, follows(seen, shown, rules));
         if (joined === undefined) continue;
         const own = joined.open.cause.event === request.cause.event ? { ticket: joined } : {};
         return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
@@ -92,9 +95,9 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         }
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);
-        const newer = await runsNewer(deps, request, fresh ?? workload, decision.to, stored?.value);
+        const newer = await runsNewer(deps, request, shown, decision.to, stored?.value);
         if (newer !== undefined) return skip(newer.reason, newer.detail);
-        const planned = { ...request, workload: fresh ?? workload };
+        const planned = { ...request, workload: shown };
         const ticket = await write(deps, planned, stored, decision, image.checks);
         if (ticket === undefined) continue;
         return { verdict: { workload: workload.id, kind: "planned", seq: ticket.open.seq }, ticket };
@@ -104,6 +107,12 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
     }
   }
   return { verdict: { workload: workload.id, kind: "waiting", reason: "contended" } };
+}
+
+/** Whether it may follow another tag than it runs: only a target that takes no digest is ever brought to one. */
+async function isOnDetour(deps: FlowDeps, { at, workload }: PlanRequest): Promise<boolean> {
+  if (at.target.capabilities.rollsBackTo === "any") return false;
+  return (await deps.ledger.get("workloads", workload.id))?.value.detours !== undefined;
 }
 
 /** Whether a plan of a lower generation, or to a lower tag, could still slip in behind this observation. */

@@ -2,6 +2,7 @@ import { channelOf, proving } from "../decide/promotion.ts";
 import { judgeHealth } from "../decide/proof.ts";
 import { decidePush } from "../decide/push.ts";
 import type { ChannelRule } from "../decide/rules.ts";
+import { asFollowed } from "../decide/way-back.ts";
 import type { Repository } from "../domain/reference.ts";
 import type { Workload } from "../domain/workload.ts";
 import { messageOf, retryAfterOf } from "../errors.ts";
@@ -169,7 +170,8 @@ async function proofOn(
   const rules = { mode: at.mode, rule: deps.rule(channel.repository) };
   if (decidePush(seen, workload, knownOf(undefined, 0), rules).kind === "unrelated") return [];
   const stored = await deps.ledger.get("workloads", workload.id);
-  const decision = decidePush(seen, workload, knownOf(stored?.value, await deps.ledger.clock()), rules);
+  const shown = asFollowed(workload, stored?.value.detours);
+  const decision = decidePush(seen, shown, knownOf(stored?.value, await deps.ledger.clock()), rules);
   switch (decision.kind) {
     case "unrelated":
       return [];

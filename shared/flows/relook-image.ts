@@ -1,6 +1,8 @@
+import { asFollowed } from "../decide/way-back.ts";
+import type { Workload } from "../domain/workload.ts";
 import { messageOf } from "../errors.ts";
 import type { Stored } from "../ledger/ledger.ts";
-import type { FlowDeps } from "./deps.ts";
+import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { againMs, isSilence, newLooked, publishLooks, tagsOf } from "./followed-tags.ts";
 import { loadImage, saveImage, withoutPlans } from "./image.ts";
 
@@ -16,7 +18,10 @@ export async function relookImage(deps: FlowDeps, first: Stored<"images">): Prom
   for (const { target } of deps.targets) {
     try {
       const workloads = await deps.recorder.step("target.list", () => target.list());
-      for (const workload of workloads) await tagsOf(deps, workload, looked, repository);
+      for (const listed of workloads) {
+        if (!listed.containers.some(({ reference }) => reference?.repository === repository)) continue;
+        await tagsOf(deps, await followingAt(deps, target, listed), looked, repository);
+      }
     } catch (error) {
       if (!isSilence(error)) throw error;
       troubles.push(`${target.name}: ${messageOf(error)}`);
@@ -35,4 +40,14 @@ export async function relookImage(deps: FlowDeps, first: Stored<"images">): Prom
     const saved = await saveImage(deps, "image.planned", stored, value);
     if (saved !== undefined) return saved;
   }
+}
+
+/** Only a target that takes no digest ever brings a workload to another tag than it follows. */
+async function followingAt(
+  { ledger }: FlowDeps,
+  { capabilities }: FlowTarget["target"],
+  listed: Workload,
+): Promise<Workload> {
+  if (capabilities.rollsBackTo === "any") return listed;
+  return asFollowed(listed, (await ledger.get("workloads", listed.id))?.value.detours);
 }

@@ -1,3 +1,4 @@
+import { asFollowed } from "../decide/way-back.ts";
 import type { Repository } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 import { messageOf } from "../errors.ts";
@@ -31,9 +32,9 @@ export async function attend(deps: FlowDeps, stored: Stored<"workloads">, budget
  * behind. It stays on record until the look is on its way. Safe to repeat at any point.
  */
 export async function relook(deps: FlowDeps, id: WorkloadId, budget: Budget): Promise<void> {
-  const asked = (await deps.ledger.get("workloads", id))?.value.relookMs;
+  const { relookMs: asked, detours } = (await deps.ledger.get("workloads", id))?.value ?? {};
   if (asked === undefined) return;
-  const outcome = await lookAgainAt(deps, id, budget);
+  const outcome = await lookAgainAt(deps, id, detours, budget);
   if (outcome.kind === "unavailable") {
     deps.log.write("warning", `${id} cannot be looked at again yet: ${outcome.detail}`, { workload: id });
   }
@@ -51,13 +52,19 @@ export async function relook(deps: FlowDeps, id: WorkloadId, budget: Budget): Pr
 
 type Outcome = { readonly kind: "on-its-way" } | { readonly kind: "unavailable"; readonly detail: string };
 
-async function lookAgainAt(deps: FlowDeps, id: WorkloadId, budget: Budget): Promise<Outcome> {
+async function lookAgainAt(
+  deps: FlowDeps,
+  id: WorkloadId,
+  detours: WorkloadDocument["detours"],
+  budget: Budget,
+): Promise<Outcome> {
   const slash = id.indexOf("/");
   const at = deps.targets.find(({ target }) => target.name === id.slice(0, slash));
   if (at === undefined) return { kind: "on-its-way" };
   try {
-    const workload = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
-    if (workload === undefined) return { kind: "on-its-way" };
+    const shown = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
+    if (shown === undefined) return { kind: "on-its-way" };
+    const workload = asFollowed(shown, detours);
     const looked = newLooked();
     await tagsOf(deps, workload, looked);
     const images = workload.containers.flatMap(({ reference }) => reference?.repository ?? []);

@@ -11,10 +11,21 @@ export type Resolved =
   /** It was written, and still has the tag from before. */
   | { readonly kind: "other-tag"; readonly message: string }
   | { readonly kind: "unpinned" }
+  /** It was to go back, and did not get there. */
+  | { readonly kind: "elsewhere"; readonly message: string }
   | { readonly kind: "changed" };
 
-/** What the target resolved is judged by the registry: the tag's newest digest is as good as the one that was planned. */
+/**
+ * What the target resolved is judged by the registry: the tag's newest digest is as good as the one that was planned.
+ * Only a rollback is judged by what ran well: the newest is what it is there to undo.
+ */
 export async function resolve(deps: FlowDeps, open: OpenRollout, shown: Workload): Promise<Resolved> {
+  if (open.cause.kind === "rollback") {
+    const images = shown.containers.map(({ image }) => image).join(", ");
+    return shows(shown, open.to)
+      ? { kind: "at", to: open.to }
+      : { kind: "elsewhere", message: `the target took it, and runs ${images}, which is not what ran well` };
+  }
   const to: Record<string, Wanted[string]> = {};
   for (const [name, wanted] of Object.entries(open.to)) {
     const container = shown.containers.find((each) => each.name === name);
@@ -24,13 +35,14 @@ export async function resolve(deps: FlowDeps, open: OpenRollout, shown: Workload
       continue;
     }
     if (repository !== wanted.repository) return { kind: "changed" };
-    if (tag !== wanted.tag) {
+    const asked = open.via?.[name] ?? wanted.tag;
+    if (tag !== asked) {
       if (tag === undefined || tag !== tagBefore(open, name)) return { kind: "changed" };
       return { kind: "other-tag", message: `the target took the update and left the tag at ${tag}` };
     }
     if (digest === undefined) return { kind: "unpinned" };
     const head = await deps.recorder
-      .step("registry.head", () => deps.registry.head(wanted.repository, wanted.tag))
+      .step("registry.head", () => deps.registry.head(wanted.repository, asked))
       .catch(() => undefined);
     if (head?.digest !== digest) {
       const was = container?.image === open.from[name] ? "the digest from before the push" : digest;

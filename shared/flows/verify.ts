@@ -52,7 +52,7 @@ export async function verify(
       if (decision.kind !== "wait") {
         const { kind: state, ...rest } = decision;
         const stands = seen.look !== undefined && shows(seen.look.workload, open.to);
-        return finish(deps, ticket, { state, ...rest, stands }, at);
+        return finish(deps, ticket, { state, ...rest, stands });
       }
       memory = decision.memory;
       note = decision.note;

@@ -10,7 +10,7 @@ import type { LetterDocument, NoticeDocument } from "./notice-document.ts";
 import type { LeaseDocument, ReportDocument } from "./report-document.ts";
 import type { WorkloadDocument } from "./workload-document.ts";
 
-export type { Hold, OpenRollout, Pin, VerifyMemory, WorkloadDocument } from "./workload-document.ts";
+export type { Hold, Left, OpenRollout, Pin, VerifyMemory, WorkloadDocument } from "./workload-document.ts";
 
 /** What Landfall knows of `repository:tag`. Id: `repository:tag`. */
 export interface RefDocument {

@@ -43,6 +43,20 @@ export interface VerifyMemory {
   readonly said?: string;
 }
 
+/** What a write to a target goes on top of that goes back only to what it had before. */
+export interface Base {
+  /** What each container names, as the target spells it. */
+  readonly images: Readonly<Record<string, string>>;
+  /** The workload's stamp after the write, unless somebody else writes too. */
+  readonly stamp: string;
+}
+
+/** What our newest write to such a target has left behind: while it stands, going back leads to what it was on top of. */
+export interface Left extends Base {
+  /** What each container names since, as the target spells it. */
+  readonly now: Readonly<Record<string, string>>;
+}
+
 /** The rollout that a workload is in. */
 export interface OpenRollout {
   readonly seq: number;
@@ -64,6 +78,9 @@ export interface OpenRollout {
   readonly disputed?: boolean;
   /** The workload names these digests already, but an earlier rollout of them failed by its environment. */
   readonly again?: boolean;
+  readonly base?: Base;
+  /** The tag that a target which takes no digest is asked for, by container, where that is not the wanted one. */
+  readonly via?: Readonly<Record<string, string>>;
   /** For a rollback: what the rollout had written that failed. */
   readonly undoes?: Wanted;
   /** How often it was tried again because its environment failed. */
@@ -100,6 +117,12 @@ export interface WorkloadDocument {
   readonly unproven?: Readonly<Record<string, Digest>>;
   /** What ran before our first write, by container, as the target spelled it. */
   readonly baseline?: Readonly<Record<string, string>>;
+  readonly left?: Left;
+  /**
+   * Containers that were brought to a digest by another tag than the one that they follow: as long as they have that tag,
+   * they follow as before.
+   */
+  readonly detours?: Readonly<Record<string, { readonly at: string; readonly follows: string }>>;
   readonly holds: readonly Hold[];
   /** What was wanted, by container, when what ran became the baseline: until something else is, it is let be. */
   readonly baselineWanted?: Readonly<Record<string, Digest>>;

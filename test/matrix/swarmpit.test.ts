@@ -225,20 +225,3 @@ describe("a redeploy that Swarmpit refuses", () => {
     await expectRunning(second);
   });
 });
-
-describe("an image that does not stay up behind Swarmpit", () => {
-  it("is held, and the next one goes out", async () => {
-    const bad = world.push("v1", { command: ["exit", "3", "100"] });
-    await world.hear("bad", { digest: bad });
-    await world.carryOn();
-    expect((await world.workload("pit/web")).holds).toMatchObject([{ digest: bad }]);
-    await world.hear("again", { digest: bad });
-    await world.carryOn();
-    expect(posts()).toBe(1);
-    expect(await world.explain("again")).toContain("This digest is held for this workload");
-    const good = world.push();
-    await world.hear("good", { digest: good });
-    await world.carryOn();
-    await expectRunning(good);
-  });
-});
