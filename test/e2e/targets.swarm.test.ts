@@ -32,44 +32,50 @@ for (const [how, config, nowhere] of [
   ["a Docker Swarm by socket", bySocket, { ...bySocket, host: "unix:///nowhere/docker.sock" }],
   ["a Docker Swarm by TLS", byTls, { ...byTls, host: "tcp://127.0.0.1:1" }],
 ] as const) {
-  targetContract(how, { pins: true, fences: true, rollsBackTo: "any", losesAnswers: config === bySocket }, async () => {
-    const relay = config === bySocket ? await lossyRelay() : undefined;
-    const target = create(relay === undefined ? config : { ...config, host: relay.host }, context);
-    return {
-      target,
-      ...(relay === undefined ? {} : { loseNextAnswer: relay.loseNextAnswer }),
-      unreachable: create(nowhere, context),
-      prefix,
-      async publish(tag, behaviour) {
-        const digest = await push(tag, behaviour === "exits" ? { cmd: ["sh", "-c", "exit 3"] } : {});
-        if (behaviour === "gone") await bed.deleteManifest(repository, digest);
-        return { repository: `${bed.registry}/${repository}`, tag, digest };
-      },
-      createWorkload: (name, image, options = {}) =>
-        bed.createService(
-          name,
-          printReference(image),
-          ...["--replicas", String(options.tasks ?? 1), "--update-monitor", "2s", "--restart-delay", "1s"],
-          ...flags("--label", options.labels),
-          ...flags("--container-label", options.containerLabels),
-          ...["--env", "PASSWORD=hidden", "--limit-pids", "100", "--restart-max-attempts", "0"],
-        ),
-      touch: async (name) =>
-        void (await bed.docker("service", "update", "--detach", "--label-add", "touched=yes", name)),
-      remove: (name) => bed.removeServices(name),
-      async rest(name) {
-        const { Spec } = (await bed.inspectService(name)) as { readonly Spec: object };
-        const changes = ["Image", "Platforms", "landfall.seq"];
-        return JSON.parse(JSON.stringify(Spec, (key, value) => (changes.includes(key) ? undefined : value)));
-      },
-      pass: () => pause(250),
-      async close() {
-        await target.close();
-        await relay?.close();
-        await bed.removeServices(prefix);
-      },
-    };
-  });
+  targetContract(
+    how,
+    { pins: true, fences: true, rollsBackTo: "any", losesAnswers: config === bySocket },
+    async () => {
+      const relay = config === bySocket ? await lossyRelay() : undefined;
+      const target = create(relay === undefined ? config : { ...config, host: relay.host }, context);
+      return {
+        target,
+        ...(relay === undefined ? {} : { loseNextAnswer: relay.loseNextAnswer }),
+        unreachable: create(nowhere, context),
+        prefix,
+        async publish(tag, behaviour) {
+          const digest = await push(tag, behaviour === "exits" ? { cmd: ["sh", "-c", "exit 3"] } : {});
+          if (behaviour === "gone") await bed.deleteManifest(repository, digest);
+          return { repository: `${bed.registry}/${repository}`, tag, digest };
+        },
+        createWorkload: (name, image, options = {}) =>
+          bed.createService(
+            name,
+            printReference(image),
+            ...["--replicas", String(options.tasks ?? 1), "--update-monitor", "2s", "--restart-delay", "1s"],
+            ...flags("--label", options.labels),
+            ...flags("--container-label", options.containerLabels),
+            ...["--env", "PASSWORD=hidden", "--limit-pids", "100", "--restart-max-attempts", "0"],
+          ),
+        touch: async (name) =>
+          void (await bed.docker("service", "update", "--detach", "--label-add", "touched=yes", name)),
+        remove: (name) => bed.removeServices(name),
+        async rest(name) {
+          const { Spec } = (await bed.inspectService(name)) as { readonly Spec: object };
+          const changes = ["Image", "Platforms", "landfall.seq"];
+          return JSON.parse(
+            JSON.stringify(Spec, (key, value) => (changes.includes(key) ? undefined : value)),
+          );
+        },
+        pass: () => pause(250),
+        async close() {
+          await target.close();
+          await relay?.close();
+          await bed.removeServices(prefix);
+        },
+      };
+    },
+  );
 }
 
 describe("a write to a real Docker Swarm", () => {

@@ -7,41 +7,45 @@ import { fixed, type SmallCluster, smallCluster } from "./small-cluster.ts";
 
 const web = "/apis/apps/v1/namespaces/shop/deployments/web";
 
-targetContract("a Kubernetes cluster (small)", { pins: true, fences: true, rollsBackTo: "any", losesAnswers: true }, async () => {
-  const cluster = await smallCluster();
-  const pathOf = (name: string) => `/apis/apps/v1/namespaces/shop/deployments/${name.split("/").at(-1)}`;
-  const found = (name: string): Stored => {
-    const object = cluster.api.find(pathOf(name));
-    if (object === undefined) throw new Error(`${name} is not there`);
-    return object;
-  };
-  return {
-    target: cluster.target,
-    unreachable: cluster.connect({ server: "http://127.0.0.1:1" }),
-    prefix: "shop/deployment/",
-    publish: async (tag, behaviour) => cluster.publish(tag, behaviour),
-    createWorkload: async (name, image, options) => cluster.deploy(name, image, options),
-    async touch(name) {
-      const object = found(name);
-      const annotations = { ...(object.metadata.annotations as Json), touched: "yes" };
-      cluster.api.put(pathOf(name), { ...object, metadata: { ...object.metadata, annotations } });
-    },
-    remove: async (name) => cluster.api.remove(pathOf(name)),
-    async rest(name) {
-      const { metadata, spec } = found(name);
-      const { annotations, labels } = metadata as { annotations?: Json; labels?: Json };
-      const others = Object.entries(annotations ?? {}).filter(
-        ([key]) => !/^landfall\.|kubernetes\.io/.test(key),
-      );
-      return JSON.parse(
-        JSON.stringify({ labels, others, spec }, (key, value) => (key === "image" ? undefined : value)),
-      );
-    },
-    loseNextAnswer: () => cluster.api.inject({ kind: "lose-answer", on: /^PATCH / }),
-    pass: async () => cluster.step(),
-    close: () => cluster.close(),
-  };
-});
+targetContract(
+  "a Kubernetes cluster (small)",
+  { pins: true, fences: true, rollsBackTo: "any", losesAnswers: true },
+  async () => {
+    const cluster = await smallCluster();
+    const pathOf = (name: string) => `/apis/apps/v1/namespaces/shop/deployments/${name.split("/").at(-1)}`;
+    const found = (name: string): Stored => {
+      const object = cluster.api.find(pathOf(name));
+      if (object === undefined) throw new Error(`${name} is not there`);
+      return object;
+    };
+    return {
+      target: cluster.target,
+      unreachable: cluster.connect({ server: "http://127.0.0.1:1" }),
+      prefix: "shop/deployment/",
+      publish: async (tag, behaviour) => cluster.publish(tag, behaviour),
+      createWorkload: async (name, image, options) => cluster.deploy(name, image, options),
+      async touch(name) {
+        const object = found(name);
+        const annotations = { ...(object.metadata.annotations as Json), touched: "yes" };
+        cluster.api.put(pathOf(name), { ...object, metadata: { ...object.metadata, annotations } });
+      },
+      remove: async (name) => cluster.api.remove(pathOf(name)),
+      async rest(name) {
+        const { metadata, spec } = found(name);
+        const { annotations, labels } = metadata as { annotations?: Json; labels?: Json };
+        const others = Object.entries(annotations ?? {}).filter(
+          ([key]) => !/^landfall\.|kubernetes\.io/.test(key),
+        );
+        return JSON.parse(
+          JSON.stringify({ labels, others, spec }, (key, value) => (key === "image" ? undefined : value)),
+        );
+      },
+      loseNextAnswer: () => cluster.api.inject({ kind: "lose-answer", on: /^PATCH / }),
+      pass: async () => cluster.step(),
+      close: () => cluster.close(),
+    };
+  },
+);
 
 describe("a Kubernetes cluster", () => {
   let cluster: SmallCluster;
