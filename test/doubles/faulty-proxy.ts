@@ -26,8 +26,10 @@ export interface FaultyProxy {
 export interface FaultyProxyOptions {
   /** Origin of the system behind it. */
   readonly to: string;
-  /** A call will not be answered in time; it had this header `x-call`. */
-  readonly onSilence: (call: string) => void;
+  /** A call will not be answered in time; it had this header `x-call`. Default: nobody wants to know. */
+  readonly onSilence?: (call: string) => void;
+  /** The path that the system behind it is asked for in the place of the one that came in; default the same. */
+  readonly instead?: (path: string) => string;
 }
 
 const deadlineMs = 10_000;
@@ -35,7 +37,8 @@ const maxBytes = 64 * 1024 * 1024;
 /** Headers of one connection, which end at a proxy. */
 const ofConnection = new Set(["connection", "keep-alive", "transfer-encoding", "host", "content-length"]);
 
-export async function faultyProxy({ to, onSilence }: FaultyProxyOptions): Promise<FaultyProxy> {
+export async function faultyProxy(options: FaultyProxyOptions): Promise<FaultyProxy> {
+  const { to, onSilence, instead: insteadOf = (path) => path } = options;
   const faults = new Faults();
   const http = httpClient({ connections: 64 });
   const passed: string[] = [];
@@ -44,7 +47,7 @@ export async function faultyProxy({ to, onSilence }: FaultyProxyOptions): Promis
     passed.push(`${method} ${path}`);
     const answer = await http.request({
       method: method as "GET",
-      url: `${to}${path}`,
+      url: `${to}${insteadOf(path)}`,
       headers: headersOf(request.headers),
       ...(body.length === 0 ? {} : { body }),
       deadlineMs,
@@ -63,7 +66,7 @@ export async function faultyProxy({ to, onSilence }: FaultyProxyOptions): Promis
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const fault = faults.meet({ method, path });
-    const silent = () => onSilence(String(request.headers["x-call"]));
+    const silent = () => onSilence?.(String(request.headers["x-call"]));
     const instead = answerInstead(fault);
     if (instead === "hang") return silent();
     if (instead === "reset" || instead === "not-http") {

@@ -1,6 +1,7 @@
 import { describe, expect, it, type TestContext } from "vitest";
 import type { Digest } from "../../shared/domain/reference.ts";
 import {
+  digestIn,
   expectSameRows,
   type Reconciled,
   type Report,
@@ -227,8 +228,4 @@ export function driftSentences(kind: string, place: DriftPlace): void {
 
 function pinned({ name }: TestRepository, tag: string, digest: Digest): string {
   return `${name}:${tag}@${digest}`;
-}
-
-function digestIn(image: string): string {
-  return image.replace(/^.*@/, "");
 }

@@ -69,7 +69,7 @@ export function testRepository(prefix: string): TestRepository {
 
 export interface ReconciledOptions {
   /** What may be deployed. */
-  readonly follow: readonly TestRepository[];
+  readonly follow: readonly Pick<TestRepository, "name">[];
   /** A target of the configuration, without its name, which is `prod`. */
   readonly target: object;
   /** Keys of the configuration, in place of the usual ones. */
@@ -146,4 +146,9 @@ export function expectSameRows(dry: Report, run: Report): void {
   const found = ({ rows }: Report) => rows.map(({ seq: _, ...row }) => row);
   expect(dry.rows.filter(({ seq }) => seq !== undefined)).toEqual([]);
   expect(found(dry)).toEqual(found(run));
+}
+
+/** Of `name:tag@digest`. */
+export function digestIn(image: string): string {
+  return image.replace(/^.*@/, "");
 }
