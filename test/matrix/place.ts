@@ -9,7 +9,7 @@ import {
   startSandboxSwarmpit,
 } from "../../functions/local/sandbox/swarmpit/swarmpit.ts";
 import type { Clock } from "../../shared/clock.ts";
-import { isDigest, pathOf } from "../../shared/domain/reference.ts";
+import { pathOf } from "../../shared/domain/reference.ts";
 import { type FaultyProxy, faultyProxy } from "../doubles/faulty-proxy.ts";
 import type { ManualClock } from "../doubles/manual-clock.ts";
 
@@ -26,6 +26,8 @@ export interface ServiceOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Platforms that its placement names, as the docker command line writes them. */
   readonly platforms?: readonly { readonly OS: string; readonly Architecture: string }[];
+  /** Whether Docker starts another task where one has ended; default any. */
+  readonly restarts?: "any" | "none";
   /** What Docker does when an update fails. */
   readonly onFailure?: "pause" | "continue" | "rollback";
 }
@@ -47,7 +49,7 @@ export interface Place {
   /** The image of each write that Docker took, oldest first. */
   writes(): Promise<readonly string[]>;
   /** What its nodes can do; may be changed at any time. What they have pulled once they keep. */
-  readonly nodes: { canPull: boolean; pullMs: number };
+  readonly nodes: { canPull: boolean; pullMs: number; takeTasks: boolean };
   /** One of the tasks that run is killed. */
   kill(): Promise<void>;
   /** The images of the tasks that run now, sorted. */
@@ -69,28 +71,22 @@ export async function startPlace(options: PlaceOptions, around: Around): Promise
   // Another machine's clock: nobody sets it when Landfall's is set.
   const startMs = clock.now();
   const itsClock: Clock = { ...clock, now: () => startMs + clock.monotonic() };
-  const nodes = { canPull: true, pullMs: 200 };
-  const kept = new Map<string, NonNullable<Awaited<ReturnType<FetchContent>>>>();
+  const nodes = { canPull: true, pullMs: 200, takeTasks: true };
   const content: FetchContent = async (what, repository, reference) => {
-    const key = `${repository}/${what}/${reference}`;
-    const here = isDigest(reference) ? kept.get(key) : undefined;
-    if (here !== undefined) return here;
     if (!nodes.canPull) throw new Error("no basic auth credentials");
     const answer = await fetch(`${registry.url}/v2/${pathOf(repository)}/${what}/${reference}`, {
       headers: { accept: Object.values(mediaTypes).join(", ") },
     });
     if (!answer.ok) return undefined;
     const bytes = new Uint8Array(await answer.arrayBuffer());
-    const pulled = { mediaType: answer.headers.get("content-type") ?? "", bytes };
-    kept.set(key, pulled);
-    return pulled;
+    return { mediaType: answer.headers.get("content-type") ?? "", bytes };
   };
   const timing = {
     get pullMs() {
       return nodes.pullMs;
     },
   };
-  const swarm = smallSwarm({ clock: itsClock, content, timing });
+  const swarm = smallSwarm({ clock: itsClock, content, timing, takesTasks: () => nodes.takeTasks });
   const swarmpit =
     kind === "swarmpit"
       ? await startSandboxSwarmpit({
@@ -128,13 +124,17 @@ export async function startPlace(options: PlaceOptions, around: Around): Promise
       if (swarmpit === undefined) throw new Error(`${name} has no Swarmpit`);
       return swarmpit;
     },
-    async create(service, image, { tasks = 1, labels = {}, platforms, onFailure = "pause" } = {}) {
+    async create(
+      service,
+      image,
+      { tasks = 1, labels = {}, platforms, restarts = "any", onFailure = "pause" } = {},
+    ) {
       await post("/services/create", {
         Name: service,
         Labels: labels,
         TaskTemplate: {
           ContainerSpec: { Image: image },
-          RestartPolicy: { Condition: "any", Delay: 1_000_000_000 },
+          RestartPolicy: { Condition: restarts, Delay: 1_000_000_000 },
           ...(platforms === undefined ? {} : { Placement: { Platforms: platforms } }),
         },
         Mode: { Replicated: { Replicas: tasks } },

@@ -11,10 +11,13 @@ import { type Wiring, wire } from "../../functions/wiring.ts";
 import type { Bus, PushMessage } from "../../shared/bus/bus.ts";
 import type { DeadLetter, PubsubDelivery } from "../../shared/bus/subscriber.ts";
 import { loadConfig } from "../../shared/config/load.ts";
+import type { Order } from "../../shared/domain/order.ts";
 import type { Digest } from "../../shared/domain/reference.ts";
 import { type FlowDeps, newBudget } from "../../shared/flows/deps.ts";
+import { type FullRunOrder, fullRun } from "../../shared/flows/full-run.ts";
 import { type SweepReport, sweep } from "../../shared/flows/sweep.ts";
 import type { EventDocument, Ledger, WorkloadDocument } from "../../shared/ledger/ledger.ts";
+import type { DriftRow } from "../../shared/ledger/report-document.ts";
 import type { Severity } from "../../shared/log.ts";
 import { type FaultyLedgerOptions, faultyLedger } from "../doubles/faulty-ledger.ts";
 import { type FaultyProxy, faultyProxy } from "../doubles/faulty-proxy.ts";
@@ -76,6 +79,10 @@ export interface Matrix {
   /** Time goes by, and whatever is due in it happens; no sweep runs. */
   pass(ms: number): Promise<void>;
   sweep(): Promise<SweepReport>;
+  /** A full run, and everything that it begins. */
+  compare(order?: Partial<FullRunOrder>): Promise<readonly DriftRow[]>;
+  /** Somebody gives an order, and everything that follows from it comes to rest. */
+  order(event: string, order: Order): Promise<void>;
   /** A sweep a minute until nothing is open. */
   carryOn(): Promise<void>;
   event(id: string): Promise<EventDocument>;
@@ -229,6 +236,17 @@ ${options.more?.(`${registry.host}/${repository}`) ?? ""}
       }
     },
     sweep: () => run(sweep(deps, newBudget(clock))),
+    compare: async (order = {}) => {
+      const whole = { dryRun: false, adopt: false, by: "test", ...order };
+      const done = await run(fullRun(deps, whole, newBudget(clock)));
+      if (done.kind === "busy") throw new Error("another full run is under way");
+      await world.carryOn();
+      return done.rows ?? [];
+    },
+    order: async (event, order) => {
+      await deps.bus.publish([{ kind: "order", event, heardMs: clock.now(), by: "ann", order }]);
+      await world.carryOn();
+    },
     carryOn: async () => {
       for (let sweeps = 0; sweeps < maxSweeps; sweeps++) {
         await world.rest();

@@ -1,6 +1,7 @@
 import type { PulledImage } from "./image.ts";
 import {
   bump,
+  earliest,
   isDirty,
   newId,
   record,
@@ -25,6 +26,8 @@ export interface Timing {
 export interface Progress {
   readonly state: SwarmState;
   readonly timing: Timing;
+  /** Whether a node takes new tasks. */
+  readonly takesTasks: boolean;
   /** What a node gets when it pulls for this service; `undefined` when it gets nothing, for whatever reason. */
   readonly pull: (service: ServiceRecord, image: string) => Promise<PulledImage | undefined>;
 }
@@ -34,6 +37,8 @@ const nsPerMs = 1_000_000;
 const defaultMonitorMs = 5_000;
 const defaultRestartDelayMs = 5_000;
 const historyPerSlot = 5;
+/** How soon a task that no node took is offered again. */
+const schedulingMs = 1_000;
 
 /**
  * Does everything that was due until `nowMs`, each step at its own time and in order. Nothing else moves the
@@ -85,8 +90,16 @@ async function step(progress: Progress, task: TaskRecord, atMs: number): Promise
   if (task.desired === "shutdown") return enter(state, task, "shutdown", atMs);
   switch (task.state) {
     case "new":
+    case "pending":
       task.desired = "running";
-      if (suits(task)) return enter(state, task, "preparing", atMs, atMs + timing.pullMs);
+      if (!progress.takesTasks) {
+        task.error = "no suitable node (1 node not available for new tasks)";
+        return enter(state, task, "pending", atMs, atMs + schedulingMs);
+      }
+      if (suits(task)) {
+        task.error = undefined;
+        return enter(state, task, "preparing", atMs, atMs + timing.pullMs);
+      }
       task.error = "no suitable node (unsupported platform on 1 node)";
       return enter(state, task, "pending", atMs);
     case "preparing": {
@@ -283,12 +296,4 @@ export function say(
 
 function milliseconds(nanoseconds: number | undefined): number | undefined {
   return nanoseconds === undefined ? undefined : nanoseconds / nsPerMs;
-}
-
-function earliest<T extends { readonly dueMs: number | undefined }>(all: readonly T[]): T | undefined {
-  let first: T | undefined;
-  for (const each of all) {
-    if (each.dueMs !== undefined && each.dueMs < (first?.dueMs ?? Infinity)) first = each;
-  }
-  return first;
 }

@@ -9,6 +9,8 @@ export interface SmallSwarmOptions {
   readonly clock: Clock;
   readonly content: FetchContent;
   readonly timing?: Partial<Timing>;
+  /** Whether its node takes new tasks, as a node that is down or drained does not; default it does. */
+  readonly takesTasks?: () => boolean;
   /** What an earlier swarm's `snapshot` gave. */
   readonly state?: SwarmState;
 }
@@ -80,6 +82,7 @@ export function smallSwarm(options: SmallSwarmOptions): SmallSwarm {
   const progress = (): Progress => ({
     state,
     timing: { ...defaultTiming, ...options.timing },
+    takesTasks: options.takesTasks?.() ?? true,
     async pull(service, image) {
       const known = onNode.get(image);
       if (known !== undefined) return known;

@@ -192,3 +192,12 @@ export function suits(task: TaskRecord): boolean {
     )
   );
 }
+
+/** What is due first; `undefined`: nothing is. */
+export function earliest<T extends { readonly dueMs: number | undefined }>(all: readonly T[]): T | undefined {
+  let first: T | undefined;
+  for (const each of all) {
+    if (each.dueMs !== undefined && each.dueMs < (first?.dueMs ?? Infinity)) first = each;
+  }
+  return first;
+}
