@@ -1,8 +1,11 @@
 import { type Digest, parseReference } from "../domain/reference.ts";
 import type { Blame, Wanted, WantedContainer } from "../domain/rollout.ts";
+import type { Hold, WorkloadDocument } from "../ledger/ledger.ts";
 
 /** References by container, as the target spells them. */
 export type Images = Readonly<Record<string, string>>;
+
+type Goods = Pick<WorkloadDocument, "lastGood" | "earlierGood" | "baseline" | "holds">;
 
 export interface FailureFacts {
   readonly to: Wanted;
@@ -61,6 +64,19 @@ export function decideAftermath(facts: FailureFacts): Aftermath {
     return { kind: "unavailable", why: "no digest is on record that it ran well with", held };
   }
   return { kind: "roll-back", to, held, ...thenRetry };
+}
+
+/** What a workload may go back to, newest first: nothing that is held, by whom ever, for it or everywhere. */
+export function goodsOf(
+  { lastGood, earlierGood = [], baseline, holds }: Goods,
+  everywhere: readonly Pick<Hold, "digest">[] = [],
+): readonly Images[] {
+  const held = new Set<string>([...holds, ...everywhere].map(({ digest }) => digest));
+  return [lastGood, ...earlierGood, baseline]
+    .filter((images) => images !== undefined)
+    .filter(
+      (images) => !Object.values(images).some((image) => held.has(image.slice(image.indexOf("@") + 1))),
+    );
 }
 
 /** The newest good references for all containers that failed together; only whole ones can be gone back to. */

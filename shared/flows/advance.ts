@@ -1,8 +1,8 @@
 import type { WorkloadId } from "../domain/workload.ts";
-import type { OpenRollout } from "../ledger/ledger.ts";
 import { apply } from "./apply.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { finish } from "./finish.ts";
+import { freezeOver, leaveFrozen } from "./freezes.ts";
 import { holds, isFree, newLease } from "./lease.ts";
 import { isItsTurn } from "./places.ts";
 import type { Ticket } from "./plan-writes.ts";
@@ -62,12 +62,8 @@ async function claim(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ti
   const nowMs = await deps.ledger.clock();
   if (!isFree(deps, open.lease, at.target.capabilities.fences, nowMs)) return undefined;
   if ((open.retryMs ?? 0) > nowMs) return undefined;
-  const frozenMs = isExempt(open) ? undefined : deps.frozenUntil(at.target.name, nowMs);
-  if (frozenMs !== undefined && open.state === "planned") {
-    const note = `frozen until ${new Date(frozenMs).toISOString()}`;
-    await save(deps, "workload.yield", ticket, { ...open, note, retryMs: frozenMs, dueMs: frozenMs });
-    return undefined;
-  }
+  const frozenMs = open.state === "planned" ? await freezeOver(deps, ticket) : undefined;
+  if (frozenMs !== undefined) return leaveFrozen(deps, ticket, frozenMs);
   if (open.state === "planned" && !(await isItsTurn(deps, at.target.name, document.id))) return undefined;
   const lease = newLease(deps, nowMs);
   const { note: _note, retryMs: _retryMs, ...rest } = open;
@@ -79,9 +75,4 @@ async function claim(deps: FlowDeps, ticket: Ticket, at: FlowTarget): Promise<Ti
     times: { ...open.times, applying: nowMs },
     dueMs: lease.untilMs,
   });
-}
-
-/** What a person asks for, and what undoes a failure, no freeze holds up. */
-function isExempt({ cause }: OpenRollout): boolean {
-  return cause.kind === "rollback" || cause.kind === "deploy";
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { stillFollows } from "../decide/push.ts";
+import { isMovedOn, stoppedBy } from "../decide/stopped.ts";
 import { asFollowed } from "../decide/way-back.ts";
 import type { Repository } from "../domain/reference.ts";
 import { wantedReference } from "../domain/rollout.ts";
@@ -10,6 +11,7 @@ import type { WriteOutcome } from "../targets/target.ts";
 import { accept, settle } from "./accept.ts";
 import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
 import { finish } from "./finish.ts";
+import { freezeOver, leaveFrozen } from "./freezes.ts";
 import { getFresh, isPaused, type Unavailable, unavailable } from "./fresh.ts";
 import { holds } from "./lease.ts";
 import { registryReason } from "./observe.ts";
@@ -58,6 +60,10 @@ export async function apply(
     const corrected = await correct(deps, ticket, fresh);
     if (corrected === undefined) return undefined;
     ticket = corrected;
+    const stop = stoppedBy(ticket.document.value, ticket.open, await deps.ledger.clock());
+    if (stop !== undefined) return finish(deps, ticket, { state: "superseded", reason: stop });
+    const frozenMs = await freezeOver(deps, ticket);
+    if (frozenMs !== undefined) return leaveFrozen(deps, ticket, frozenMs);
     if (!holds(deps, ticket.open.lease)) return ticket;
 
     const change = await changeFor(deps, ticket.open, fresh);
@@ -115,6 +121,9 @@ async function wayFor(deps: FlowDeps, ticket: Ticket, at: FlowTarget, fresh: Wor
       return { kind: "ends", end: { state: "superseded", reason } };
     }
     return open.cause.kind === "rollback" ? wayOn(deps, ticket, at, fresh) : { kind: "goes", ticket };
+  }
+  if (isMovedOn(open, fresh)) {
+    return { kind: "ends", end: { state: "superseded", reason: "changed by someone else" } };
   }
   const rules = (repository: Repository) => ({ rule: deps.rule(repository), mode: at.mode });
   const other = stillFollows(open.to, asFollowed(fresh, ticket.document.value.detours), rules);

@@ -48,16 +48,24 @@ export async function findDrift(
     group.containers.push(container);
     byWish.set(key, group);
   }
-  return [...byWish.values()].flatMap(({ containers, seen, unknown }): readonly Found[] => {
+  const found: Found[] = [];
+  for (const { containers, seen, unknown } of byWish.values()) {
     if (seen === undefined) {
-      return [{ workload, containers, decision: { kind: "unknown", to: {}, detail: unknown ?? "" } }];
+      found.push({ workload, containers, decision: { kind: "unknown", to: {}, detail: unknown ?? "" } });
+      continue;
     }
     const recorded = recordedOf(stored?.value, nowMs);
     const rules = { rule: deps.rule(seen.repository), mode: at.mode };
     const decision = decideDrift({ heardMs: nowMs, ...seen }, workload, recorded, rules);
-    if (decision.kind === "unrelated") return [];
-    return [{ workload, containers, seen, decision: fought(decision, stored?.value, seen.digest, nowMs) }];
-  });
+    if (decision.kind === "unrelated") continue;
+    const hold = decision.kind === "missed" ? await looks.heldEverywhere(seen) : undefined;
+    const stands: DriftDecision =
+      hold === undefined
+        ? fought(decision, stored?.value, seen.digest, nowMs)
+        : { kind: "skipped", reason: "held", detail: hold };
+    found.push({ workload, containers, seen, decision: stands });
+  }
+  return found;
 }
 
 function recordedOf(document: WorkloadDocument | undefined, nowMs: number): Recorded {

@@ -8,6 +8,7 @@ import type { FlowDeps } from "./deps.ts";
 import { glanceAt } from "./glance.ts";
 import { loadImage } from "./image.ts";
 import { registryReason } from "./observe.ts";
+import { printHold } from "./plan-checks.ts";
 
 /** What a container's policy wants now; `undefined`: it follows nothing that could be asked about. */
 export type Wish =
@@ -17,6 +18,8 @@ export type Wish =
 
 export interface Looks {
   wishOf(workload: Workload, container: Container): Promise<Wish>;
+  /** Why a digest is held for all workloads. */
+  heldEverywhere(seen: Observed): Promise<string | undefined>;
   /** What could not be asked, in words, once each. */
   readonly troubles: ReadonlySet<string>;
 }
@@ -97,6 +100,11 @@ export function newLooks(deps: FlowDeps): Looks {
 
   return {
     troubles,
+    async heldEverywhere({ repository, digest }) {
+      const { holds = [] } = (await imageOf(repository)).value;
+      const hold = holds.find((each) => each.digest === digest);
+      return hold && printHold(hold);
+    },
     async wishOf(workload, container) {
       const { repository, tag } = container.reference ?? {};
       if (repository === undefined || tag === undefined || !deps.follows(repository)) return undefined;

@@ -3,7 +3,7 @@ import type { Digest } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Container } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
-import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
+import type { Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
 import type { DriftRow } from "../ledger/report-document.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import type { Found } from "./drift-find.ts";
@@ -87,7 +87,7 @@ async function bring(
     const { verdict, ticket } = planned ?? {};
     return {
       ...(verdict?.seq === undefined ? {} : { seq: verdict.seq }),
-      ...(verdict?.reason === undefined ? {} : { reason: verdict.detail ?? verdict.reason }),
+      ...(verdict?.reason === undefined ? {} : { reason: why(verdict) }),
       ...(ticket === undefined ? {} : { ticket }),
     };
   } catch (error) {
@@ -95,6 +95,10 @@ async function bring(
     if (!isTargetTrouble(error)) throw error;
     return { reason: messageOf(error) };
   }
+}
+
+function why({ reason = "", detail }: Verdict): string {
+  return detail === undefined ? reason : `${reason}: ${detail}`;
 }
 
 /** What runs is put on record as it is, beside what is wanted now: nobody is asked, and nothing is touched. */
@@ -160,9 +164,9 @@ function rowsOf(
   stored: Stored<"workloads"> | undefined,
   { seq, reason }: Done,
 ): readonly DriftRow[] {
-  const why = reason ?? ("detail" in decision ? decision.detail : undefined);
+  const told = reason ?? ("detail" in decision ? decision.detail : undefined);
   const name = decision.kind === "skipped" ? decision.reason : undefined;
-  const text = [name, why].filter((each) => each !== undefined).join(": ");
+  const text = [name, told].filter((each) => each !== undefined).join(": ");
   return containers.map((container) => {
     const deployed = stored?.value.deployed?.[container.name];
     return {

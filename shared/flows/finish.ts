@@ -1,4 +1,4 @@
-import { type Aftermath, decideAftermath } from "../decide/aftermath.ts";
+import { type Aftermath, decideAftermath, goodsOf } from "../decide/aftermath.ts";
 import type { Digest } from "../domain/reference.ts";
 import { printReference } from "../domain/reference.ts";
 import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
@@ -77,7 +77,6 @@ function tell(
 }
 
 function aftermathOf({ rollback }: FlowDeps, { document, open }: Ticket, end: End): Aftermath {
-  const { lastGood, earlierGood = [], baseline } = document.value;
   return decideAftermath({
     to: open.to,
     blame: end.blame ?? "environment",
@@ -87,7 +86,7 @@ function aftermathOf({ rollback }: FlowDeps, { document, open }: Ticket, end: En
     short: end.short === true,
     guilty: end.guilty ?? [],
     retries: open.retries ?? 0,
-    goods: [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined),
+    goods: goodsOf(document.value),
     rules: { rollback },
   });
 }
@@ -130,7 +129,7 @@ function consequences(
   const unproven = others.length === 0 ? {} : { unproven: Object.fromEntries(others) };
   switch (end.state) {
     case "succeeded":
-      return { ...unproven, deployed, ...goodsOf(before, to, cause.kind === "rollback") };
+      return { ...unproven, deployed, ...goodNow(before, to, cause.kind === "rollback") };
     case "failed": {
       const held = aftermath !== undefined && "held" in aftermath ? aftermath.held : [];
       const isUnproven = end.stands === true && end.blame === "environment";
@@ -151,7 +150,7 @@ function consequences(
  * What runs now is good; what was good before stays known, and what was gone back to is not known twice. What a rollback
  * left behind is not known as good any more: the next one goes further back, and never there again.
  */
-function goodsOf(
+function goodNow(
   { lastGood, earlierGood = [] }: WorkloadDocument,
   to: Wanted,
   isRollback: boolean,

@@ -1,5 +1,5 @@
 import type { OrderMessage } from "../bus/bus.ts";
-import { waysBack } from "../decide/aftermath.ts";
+import { goodsOf, waysBack } from "../decide/aftermath.ts";
 import { asFollowed } from "../decide/way-back.ts";
 import type { Order } from "../domain/order.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
@@ -9,12 +9,13 @@ import { isTargetTrouble, messageOf } from "../errors.ts";
 import { type Hold, rolloutId, type Stored, type WorkloadDocument } from "../ledger/ledger.ts";
 import { channelsBack } from "./channels-back.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
+import { printTime } from "./freezes.ts";
 import { loadImage } from "./image.ts";
 import { registryReason } from "./observe.ts";
 import { observedOf, underItsTag } from "./order-generations.ts";
 import type { Ordered } from "./orders.ts";
 import { planWrites } from "./plan-writes.ts";
-import { isThere } from "./roll-back.ts";
+import { heldEverywhere, isThere } from "./roll-back.ts";
 import { wayTo } from "./way-to.ts";
 
 /** A workload that an order names, as it is now and as it is on record. */
@@ -36,7 +37,12 @@ export async function bringTo(
     return { kind: "refused", detail: `${repository} is not matched by \`follow\`` };
   const named = await find(deps, order.workload);
   if ("kind" in named) return named;
-  const { workload, stored } = named;
+  const { at, workload, stored } = named;
+  const frozenMs = deps.frozenUntil(at.target.name, await deps.ledger.clock());
+  if (frozenMs !== undefined) {
+    const when = `${at.target.name} is frozen until ${printTime(frozenMs)}`;
+    return { kind: "refused", detail: `${when}: order it then; only a rollback goes through a freeze` };
+  }
   const containers = workload.containers.filter(({ reference }) => reference?.repository === repository);
   if (containers.length === 0)
     return { kind: "refused", detail: `${workload.id} runs nothing of ${repository}` };
@@ -72,7 +78,7 @@ export async function bringBack(
   const named = await find(deps, order.workload);
   if ("kind" in named) return named;
   const { workload, stored } = named;
-  const { lastGood, earlierGood = [], baseline, open } = stored?.value ?? {};
+  const open = stored?.value.open;
   if (open?.cause.kind === "rollback") {
     return begin(deps, message, named, order, open.to, `${workload.id} is being brought back already`);
   }
@@ -83,7 +89,8 @@ export async function bringBack(
     ...Object.fromEntries(workload.containers.flatMap((container) => runningOf(stored, container))),
     ...open?.to,
   };
-  const goods = [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined);
+  const everywhere = await heldEverywhere(deps, running);
+  const goods = stored === undefined ? [] : goodsOf(stored.value, everywhere);
   for (const to of waysBack(running, goods)) {
     if (!(await isThere(deps, to))) continue;
     const where = Object.values(to).map(({ repository, tag }) => printReference({ repository, tag }));

@@ -6,7 +6,7 @@ import type { Digest, Reference } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
-import { type Check, rolloutId, type WorkloadDocument } from "../ledger/ledger.ts";
+import { type Check, type Hold, rolloutId, type WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
@@ -25,7 +25,7 @@ export async function imageSays(deps: FlowDeps, seen: Observed): Promise<ImageSa
   const { id, rev, value } = await loadImage(deps, seen.repository);
   const hold = value.holds?.find(({ digest }) => digest === seen.digest);
   if (hold !== undefined) {
-    return { kind: "held", detail: `by ${hold.by ?? "Landfall"} everywhere: ${hold.reason}` };
+    return { kind: "held", detail: printHold(hold) };
   }
   if (seen.line === "tag") return { kind: "may", checks: [] };
   const isNewest =
@@ -35,6 +35,11 @@ export async function imageSays(deps: FlowDeps, seen: Observed): Promise<ImageSa
   return isNewest
     ? { kind: "may", checks: [{ collection: "images", id, expect: rev }] }
     : { kind: "overtaken" };
+}
+
+/** Why a digest is held for all workloads, for a person. */
+export function printHold({ by = "Landfall", reason }: Hold): string {
+  return `by ${by} everywhere: ${reason}`;
 }
 
 /** Whether a channel has what it is to have, and that is what was seen. */

@@ -5,6 +5,7 @@ import type { Workload } from "../domain/workload.ts";
 import type { Built } from "../ledger/image-document.ts";
 import type { Check, Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
+import { printTime } from "./freezes.ts";
 import { imageSays, platformMismatch, runsNewer } from "./plan-checks.ts";
 import { newDocument, planWrites, type Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
@@ -91,7 +92,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         }
         const frozenMs = deps.frozenUntil(request.at.target.name, await deps.ledger.clock());
         if (frozenMs !== undefined) {
-          return { ...skip("frozen", `until ${new Date(frozenMs).toISOString()}`), frozenMs };
+          return { ...skip("frozen", `until ${printTime(frozenMs)}`), frozenMs };
         }
         const mismatch = await platformMismatch(deps, request);
         if (mismatch !== undefined) return skip("platform-mismatch", mismatch);

@@ -4,16 +4,15 @@ import type { Observed } from "../decide/push.ts";
 import { repositoryOf } from "../domain/push.ts";
 import { printReference, type Repository } from "../domain/reference.ts";
 import type { Cause } from "../domain/rollout.ts";
-import { type EventDocument, refId, type Stored, type Verdict } from "../ledger/ledger.ts";
+import type { EventDocument, Stored, Verdict } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
 import { claimEvent, eventKeptMs, maxVerdicts, mergeVerdicts, saveEvent } from "./event.ts";
+import { lookAtTagAfter } from "./freezes.ts";
 import { tellGivenUp } from "./image-notices.ts";
 import { type Observation, type Owed, observe } from "./observe.ts";
-import type { Planned } from "./plan.ts";
 import { planTarget } from "./plan-target.ts";
 import type { Ticket } from "./plan-writes.ts";
-import { record } from "./record.ts";
 
 /** What one pass over a push came to. */
 interface Pass {
@@ -169,7 +168,8 @@ async function planAll(
   const planned = perTarget.flat();
   const verdicts = planned.map((each) => each.verdict);
   const tickets = planned.flatMap((each) => (each.ticket === undefined ? [] : [each.ticket]));
-  await lookAfterFreeze(deps, ref, planned);
+  const ends = planned.flatMap(({ frozenMs }) => frozenMs ?? []);
+  if (ends.length > 0) await lookAtTagAfter(deps, ref.repository, ref.tag, Math.min(...ends));
   const trouble = verdicts.find((verdict) => verdict.kind === "waiting");
   const retryAfterMs = Math.max(0, ...planned.map((each) => each.retryAfterMs ?? 0));
   // The registry may not have caught up with its own webhook: the digest known before says nothing yet.
@@ -204,25 +204,6 @@ async function planAll(
     ...(pauseMs === undefined || givenUp ? {} : { again: nowMs + pauseMs }),
     givenUp: givenUp && trouble !== undefined,
   };
-}
-
-/** A freeze leaves a wish to look, not a digest: the ref is due when it ends, once, however many pushes come until then. */
-async function lookAfterFreeze(
-  deps: FlowDeps,
-  { repository, tag }: Observed,
-  planned: readonly Planned[],
-): Promise<void> {
-  const ends = planned.flatMap(({ frozenMs }) => frozenMs ?? []);
-  if (ends.length === 0) return;
-  const dueMs = Math.min(...ends);
-  const id = refId(repository, tag);
-  for (;;) {
-    const stored = await deps.ledger.get("refs", id);
-    if (stored === undefined || stored.value.dueMs === dueMs) return;
-    const value = { ...stored.value, dueMs };
-    const write = { collection: "refs", id, expect: stored.rev, value } as const;
-    if ((await record(deps, "ref.queued", [write])) === "written") return;
-  }
 }
 
 function causeOf({ push, event }: PushMessage): Cause {

@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import { goodFor } from "../decide/aftermath.ts";
+import { goodFor, goodsOf } from "../decide/aftermath.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
-import type { OpenRollout } from "../ledger/ledger.ts";
+import type { Hold, OpenRollout } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import type { End } from "./finish.ts";
+import { loadImage } from "./image.ts";
 import { registryReason } from "./observe.ts";
 import type { Ticket } from "./plan-writes.ts";
 import { save } from "./save.ts";
@@ -35,15 +36,15 @@ export async function wayBack(
     return running === digest || running === open.to[name]?.digest;
   });
   if (!isOurs) return { kind: "ends", end: { state: "superseded", reason: "changed by someone else" } };
-  const { lastGood, earlierGood = [], baseline } = document.value;
-  for (const images of [lastGood, ...earlierGood, baseline]) {
-    const to = images === undefined ? undefined : goodFor(undoes, [images]);
+  const everywhere = await heldEverywhere(deps, undoes);
+  for (const images of goodsOf(document.value, everywhere)) {
+    const to = goodFor(undoes, [images]);
     if (to === undefined || !(await isThere(deps, to))) continue;
     if (isSame(to, open.to)) return wayOn(deps, ticket, at, fresh);
     const next = await save(deps, "workload.correct", ticket, { ...open, to });
     return next === undefined ? { kind: "lost" } : wayOn(deps, next, at, fresh);
   }
-  return fails("nothing that it ran well with is in the registry any more");
+  return fails("nothing that it ran well with is in the registry any more, and not held");
 }
 
 /** How the target comes to the digests of a rollback; one that takes any digest is told it. */
@@ -88,6 +89,13 @@ function strayed({ via = {}, undoes = {}, to }: OpenRollout, fresh: Workload): s
 
 function fails(reason: string): Way {
   return { kind: "ends", end: { state: "failed", reason, blame: "environment" } };
+}
+
+/** What is held for all workloads of the images that are to be brought back. */
+export async function heldEverywhere(deps: FlowDeps, to: Wanted): Promise<readonly Hold[]> {
+  const repositories = new Set(Object.values(to).map(({ repository }) => repository));
+  const images = await Promise.all([...repositories].map((each) => loadImage(deps, each)));
+  return images.flatMap(({ value }) => value.holds ?? []);
 }
 
 /** A registry that cannot be asked says nothing against an image: nodes may have it. */

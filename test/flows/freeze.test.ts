@@ -1,18 +1,49 @@
 import { describe, expect, it } from "vitest";
+import type { Order } from "../../shared/domain/order.ts";
 import { newBudget } from "../../shared/flows/deps.ts";
+import { fullRun } from "../../shared/flows/full-run.ts";
 import { sweep } from "../../shared/flows/sweep.ts";
 import { freezeEnds } from "../../shared/freeze.ts";
-import { digestOf, type World, world } from "./world.ts";
+import { channelRule, imageWorld } from "./image-world.ts";
+import { digestOf, type World, type WorldOptions, world } from "./world.ts";
 
 const hourMs = 3_600_000;
 
-/** A world in which nothing may be deployed for an hour from now. */
-function frozen(): World & { readonly endMs: number } {
+/** A freeze that can be begun, for an hour; and what a world has to know of it. */
+function freezer() {
   let endMs = 0;
-  const here = world({ frozenUntil: (_target, nowMs) => (nowMs < endMs ? endMs : undefined) });
-  endMs = here.clock.now() + hourMs;
-  return { ...here, endMs };
+  return {
+    begin: (here: World) => {
+      endMs = here.clock.now() + hourMs;
+      return endMs;
+    },
+    frozenUntil: (_target: string, nowMs: number) => (nowMs < endMs ? endMs : undefined),
+  };
 }
+
+/** A world in which nothing may be deployed for an hour from now. */
+function frozen(options: WorldOptions = {}): World & { readonly endMs: number } {
+  const { begin, frozenUntil } = freezer();
+  const here = world({ ...options, frozenUntil });
+  return { ...here, endMs: begin(here) };
+}
+
+async function pushed(here: World, letter: string): Promise<void> {
+  here.push(letter);
+  await here.deliver(here.hear(`push ${letter}`, letter), here.instance());
+}
+
+let orders = 0;
+
+async function given(here: World, order: Order) {
+  const event = `order-${++orders}`;
+  const message = { kind: "order", event, heardMs: here.clock.now(), by: "ann", order } as const;
+  await here.deliver(message, here.instance());
+  return (await here.ledger.get("events", event))?.value;
+}
+
+const web = "swarm/web";
+const written = (here: World) => here.target.writes.map(({ image }) => image.slice(image.indexOf("@") + 1));
 
 describe("a freeze", () => {
   it("turns three pushes into one look when it ends, at the newest", async () => {
@@ -29,6 +60,130 @@ describe("a freeze", () => {
     expect(work.map(({ kind }) => kind)).toEqual(["ref"]);
     await here.settle();
     expect(here.target.writes.map(({ image }) => image)).toEqual([`docker.io/acme/web:v1@${digestOf("d")}`]);
+  });
+
+  it("turns three builds into one look when it ends, at the newest; the channel's tag moves meanwhile", async () => {
+    const { begin, frozenUntil } = freezer();
+    const here = imageWorld({ channels: [channelRule("prod")], frozenUntil });
+    await here.built("m1");
+    await here.settle();
+    const endMs = begin(here);
+    for (const name of ["m2", "m3", "m4"]) await here.built(name);
+    await here.minutes(5);
+    expect([here.runs(), here.at("prod")]).toEqual(["m1, replaced 0 times", "m4"]);
+    here.clock.set(endMs);
+    await here.settle();
+    expect([here.runs(), here.at("prod")]).toEqual(["m4, replaced 1 times", "m4"]);
+  });
+
+  it("lets a rollback through, and a rollout that fails in it is undone", async () => {
+    const { begin, frozenUntil } = freezer();
+    const here = world({ frozenUntil });
+    await pushed(here, "b");
+    await here.settle();
+    begin(here);
+    expect(await given(here, { do: "rollback", workload: web, until: "next" })).toMatchObject({
+      outcome: "ordered",
+    });
+    expect(written(here)).toEqual([digestOf("b"), digestOf("a")]);
+
+    const other = freezer();
+    const there = world({
+      frozenUntil: other.frozenUntil,
+      turn: async (label) => {
+        if (label === "update answered" && there.target.writes.length === 1) other.begin(there);
+      },
+    });
+    await pushed(there, "X");
+    expect(there.clock.now()).toBeLessThan(Date.UTC(2026, 0, 5, 12) + hourMs);
+    expect(written(there)).toEqual([digestOf("X"), digestOf("a")]);
+  });
+
+  it("refuses what a person deploys, and says until when", async () => {
+    const here = frozen();
+    here.push("b");
+    const image = "docker.io/acme/web";
+    const deploy = { do: "deploy", workload: web, image, tag: "v1", until: "next" } as const;
+    expect(await given(here, deploy)).toMatchObject({
+      outcome: "refused",
+      detail: `swarm is frozen until ${new Date(here.endMs).toISOString()}: order it then; only a rollback goes through a freeze`,
+    });
+    expect(here.target.writes).toEqual([]);
+    here.clock.set(here.endMs);
+    expect((await given(here, deploy))?.outcome).toBe("ordered");
+    expect(written(here)).toEqual([digestOf("b")]);
+  });
+
+  it("keeps a full run from deploying; the next one after it repairs", async () => {
+    const { begin, frozenUntil } = freezer();
+    const here = world({ frozenUntil });
+    await pushed(here, "b");
+    await here.settle();
+    here.push("c");
+    const endMs = begin(here);
+    const run = async () => {
+      const deps = here.instance();
+      const done = await fullRun(deps, { dryRun: false, adopt: false, by: "timer" }, newBudget(deps.clock));
+      return done.kind === "report" ? done.rows?.map(({ verdict, reason }) => [verdict, reason]) : done;
+    };
+    const until = `frozen: until ${new Date(endMs).toISOString()}`;
+    expect(await run()).toEqual([["missed", until]]);
+    expect(written(here)).toEqual([digestOf("b")]);
+    here.clock.set(endMs);
+    expect(await run()).toEqual([["missed", undefined]]);
+    expect(written(here)).toEqual([digestOf("b"), digestOf("c")]);
+  });
+
+  it.each([
+    { name: "before it was claimed", when: "planned", options: { maxParallel: 0 } },
+    { name: "before it was written", when: "applying", options: {} },
+  ])(
+    "that begins after a plan $name takes it back: the newest is deployed when it ends, and nothing before",
+    async ({ when, options }) => {
+      const { begin, frozenUntil } = freezer();
+      let endMs = 0;
+      const here: World = world({
+        ...options,
+        frozenUntil,
+        turn: async (label) => {
+          if (when === "applying" && label === "get asked" && endMs === 0) endMs = begin(here);
+        },
+      });
+      await pushed(here, "b");
+      if (when === "planned") {
+        endMs = begin(here);
+        here.clock.set(here.clock.now() + 60_000);
+        await sweep(here.instance(), newBudget(here.clock));
+      }
+      expect((await here.ledger.get("rollouts", `${web}/1`))?.value).toMatchObject({
+        state: "superseded",
+        reason: `frozen until ${new Date(endMs).toISOString()}`,
+      });
+      await pushed(here, "c");
+      here.clock.set(endMs);
+      const roomy = { ...here.instance(), maxParallel: 4 };
+      expect((await sweep(roomy, newBudget(here.clock))).work).toMatchObject([{ kind: "ref" }]);
+      expect(written(here)).toEqual([digestOf("c")]);
+    },
+  );
+
+  it("that begins after a person's order was planned keeps it until it ends", async () => {
+    const { begin, frozenUntil } = freezer();
+    let endMs = 0;
+    const here: World = world({
+      frozenUntil,
+      turn: async (label) => {
+        if (label === "publish" || (label === "get asked" && gets++ === 1)) endMs = begin(here);
+      },
+    });
+    let gets = 0;
+    here.push("b");
+    await given(here, { do: "deploy", workload: web, image: "docker.io/acme/web", tag: "v1", until: "next" });
+    expect(here.target.writes).toEqual([]);
+    expect((await here.ledger.get("workloads", web))?.value.open?.note).toContain("frozen until");
+    here.clock.set(endMs);
+    await sweep(here.instance(), newBudget(here.clock));
+    expect(written(here)).toEqual([digestOf("b")]);
   });
 
   it("tells each workload why it stays", async () => {

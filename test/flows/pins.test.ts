@@ -8,8 +8,10 @@ import { digestOf, type World, world } from "./world.ts";
 const web = "swarm/web";
 const back = { do: "rollback", workload: web, until: "next" } as const satisfies Order;
 
+let orders = 0;
+
 async function give(here: World, order: Order): Promise<void> {
-  const event = `order-${here.clock.now()}`;
+  const event = `order-${++orders}`;
   const message = { kind: "order", event, heardMs: here.clock.now(), by: "ann", order } as const;
   await here.deliver(message, here.instance());
 }

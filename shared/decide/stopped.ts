@@ -1,0 +1,34 @@
+import { parseReference } from "../domain/reference.ts";
+import type { Workload } from "../domain/workload.ts";
+import type { OpenRollout, WorkloadDocument } from "../ledger/ledger.ts";
+
+/**
+ * What a person has said since a rollout was planned that keeps it from being written; `undefined`: nothing. What a
+ * person ordered goes through a pause, and what undoes a failure goes on whatever is said of the future.
+ */
+export function stoppedBy(
+  { pause, holds }: Pick<WorkloadDocument, "pause" | "holds">,
+  { to, cause, undoes }: Pick<OpenRollout, "to" | "cause" | "undoes">,
+  nowMs: number,
+): string | undefined {
+  if (undoes !== undefined) return undefined;
+  const hold = holds.find(({ digest }) => Object.values(to).some((wanted) => wanted.digest === digest));
+  if (hold !== undefined) return `held by ${hold.by ?? "Landfall"}: ${hold.reason}`;
+  if (cause.kind === "deploy" || cause.kind === "rollback" || pause === undefined) return undefined;
+  if ((pause.untilMs ?? Number.POSITIVE_INFINITY) <= nowMs) return undefined;
+  return `paused by ${pause.by}${pause.reason === undefined ? "" : `: ${pause.reason}`}`;
+}
+
+/** Whether somebody else has brought a workload to something since a rollout failed that is to be tried again. */
+export function isMovedOn(
+  { cause, from, to }: Pick<OpenRollout, "cause" | "from" | "to">,
+  { containers }: Pick<Workload, "containers">,
+): boolean {
+  if (cause.kind !== "retry") return false;
+  return containers.some(({ name, reference }) => {
+    const read = parseReference(from[name] ?? "");
+    const left = read.kind === "reference" ? read.reference.digest : undefined;
+    const running = reference?.digest;
+    return to[name] !== undefined && running !== left && running !== to[name]?.digest;
+  });
+}
