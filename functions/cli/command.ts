@@ -8,11 +8,13 @@ interface CommandOption {
   /** What stands for the value in the help, e.g. `N`. */
   readonly value?: string;
   readonly about: string;
+  /** It may be repeated: its value is a list. */
+  readonly many?: true;
 }
 
 export interface Call {
   readonly arguments: readonly string[];
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 }
 
 /**
@@ -64,4 +66,10 @@ export function countOf(call: Call, name: string, otherwise: number): number | A
   if (text === undefined) return otherwise;
   if (typeof text === "string" && /^[1-9]\d{0,5}$/.test(text)) return Number(text);
   return { kind: "usage", text: `--${name} needs a whole number from 1, e.g. --${name} ${otherwise}` };
+}
+
+/** Reads an option that may be repeated. */
+export function listOf({ options }: Call, name: string): readonly string[] {
+  const values = options[name];
+  return Array.isArray(values) ? values : [];
 }

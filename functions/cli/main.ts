@@ -7,7 +7,7 @@ import { ConfigError, LandfallError } from "../../shared/errors.ts";
 
 import type { Ledger } from "../../shared/ledger/ledger.ts";
 import { version } from "../../shared/version.ts";
-import type { Answer, CliContext, Command } from "./command.ts";
+import type { Answer, Call, CliContext, Command } from "./command.ts";
 import { commands } from "./commands/index.ts";
 import { commandHelp, toolHelp } from "./help.ts";
 
@@ -80,7 +80,9 @@ function unknownCommand(words: readonly string[]): Answer {
 }
 
 function readCall(command: Command, argv: readonly string[]) {
-  const own = Object.fromEntries(Object.entries(command.options).map(([name, { type }]) => [name, { type }]));
+  const own = Object.fromEntries(
+    Object.entries(command.options).map(([name, { type, many = false }]) => [name, { type, multiple: many }]),
+  );
   const options = { ...commonOptions, ...own };
   try {
     const { values, positionals } = parseArgs({
@@ -93,7 +95,7 @@ function readCall(command: Command, argv: readonly string[]) {
     if (rest.length > command.maxArguments) {
       return usage(command, `\`${rest[command.maxArguments]}\` is one argument too many.`);
     }
-    return { arguments: rest, options: values as Readonly<Record<string, string | boolean | undefined>> };
+    return { arguments: rest, options: values as Call["options"] };
   } catch (error) {
     return usage(command, wrongOption(error, argv, Object.keys(options)));
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { OrderMessage, PromoteMessage } from "../../shared/bus/bus.ts";
+import type { OrderMessage, PromoteMessage, ReconcileMessage } from "../../shared/bus/bus.ts";
 import type { Order } from "../../shared/domain/order.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
@@ -26,7 +26,8 @@ export const untilOption: Command["options"] = {
 /** An order as a person gives it: without time, giver and the id of its event. */
 export type Message =
   | Omit<OrderMessage, "event" | "heardMs" | "by">
-  | Omit<PromoteMessage, "event" | "heardMs" | "by">;
+  | Omit<PromoteMessage, "event" | "heardMs" | "by">
+  | Omit<ReconcileMessage, "event" | "heardMs" | "by">;
 
 /** What a command is about to order. */
 export interface Ordering {
@@ -43,6 +44,8 @@ export interface Ordering {
   readonly messages: readonly Message[];
   /** The image whose channels it moves. */
   readonly image?: Repository;
+  /** What is told besides once it is over, or given up. */
+  readonly ending?: (answer: Answer, ledger: Ledger, events: readonly string[]) => Promise<Answer>;
 }
 
 /** What `prepare` may look at: the ledger, opened when it is first asked for. */
@@ -80,7 +83,11 @@ export async function giveOrder(
     if (ledger === undefined || timeoutMs === undefined) return published;
     const watched = messages.flatMap((message) => watchesOf(message, ordering));
     const must = messages.some(({ kind }) => kind === "order");
-    return await awaited(published, ledger, { watched, timeoutMs, place: publishing.place, must }, context);
+    const what = { watched, timeoutMs, place: publishing.place, must };
+    const answer = await awaited(published, ledger, what, context);
+    const { ending } = ordering;
+    const events = messages.map(({ event }) => event);
+    return ending === undefined ? answer : await ending(answer, ledger, events);
   } finally {
     await (await opened)?.close();
   }

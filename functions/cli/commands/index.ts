@@ -10,6 +10,7 @@ import { list } from "./list.ts";
 import { pause } from "./pause.ts";
 import { promote } from "./promote.ts";
 import { publish } from "./publish.ts";
+import { reconcile } from "./reconcile.ts";
 import { release } from "./release.ts";
 import { replay } from "./replay.ts";
 import { resume } from "./resume.ts";
@@ -34,4 +35,5 @@ export const commands: readonly Command[] = [
   pause,
   resume,
   replay,
+  reconcile,
 ];
