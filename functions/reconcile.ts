@@ -2,7 +2,7 @@ import type { HttpFunction } from "@google-cloud/functions-framework";
 import * as z from "zod/mini";
 import { FullRunRequest } from "../shared/domain/full-run.ts";
 import { newBudget } from "../shared/flows/deps.ts";
-import type { Busy } from "../shared/flows/drift-report.ts";
+import type { Busy } from "../shared/flows/drift-turn.ts";
 import { fullRun, unknownTargets } from "../shared/flows/full-run.ts";
 import { telling } from "../shared/flows/full-run-progress.ts";
 import { sweep } from "../shared/flows/sweep.ts";

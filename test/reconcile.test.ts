@@ -8,7 +8,7 @@ import { createReconcile } from "../functions/reconcile.ts";
 import type { ReconcileWiring } from "../functions/wiring/reconcile.ts";
 import type { Bus } from "../shared/bus/bus.ts";
 import type { FlowDeps } from "../shared/flows/deps.ts";
-import { fullRunLease } from "../shared/flows/drift-report.ts";
+import { fullRunLease } from "../shared/flows/drift-turn.ts";
 import type { DriftRow } from "../shared/ledger/report-document.ts";
 import { silentLog } from "../shared/log.ts";
 import { digestOf, tag, type World, world } from "./flows/world.ts";

@@ -1,6 +1,7 @@
 import { isSkipReason } from "../../shared/domain/reasons.ts";
 import type { RolloutState } from "../../shared/domain/rollout.ts";
-import { fullRunLease } from "../../shared/flows/drift-report.ts";
+import { fullRunLease } from "../../shared/flows/drift-turn.ts";
+import { reportRows } from "../../shared/flows/report-rows.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
 import type {
   DriftRow,
@@ -8,7 +9,6 @@ import type {
   LeaseDocument,
   ReportDocument,
 } from "../../shared/ledger/report-document.ts";
-import { reportRows } from "../../shared/ledger/report-rows.ts";
 import { readRollout } from "./history.ts";
 
 /** One container, as a full run found it and as it is shown. */

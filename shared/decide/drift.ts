@@ -1,6 +1,8 @@
+import type { DriftVerdict } from "../domain/drift-verdicts.ts";
+import type { SkipReason } from "../domain/reasons.ts";
 import type { Digest } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
-import type { Workload } from "../domain/workload.ts";
+import type { Standing, Workload } from "../domain/workload.ts";
 import { decidePush, type Known, type Observed, type Rules } from "./push.ts";
 
 /** What the ledger knows of a workload beyond what any decision needs. */
@@ -27,8 +29,12 @@ export type DriftDecision =
   /** Somebody else brought it to what it runs. */
   | { readonly kind: "changed-outside"; readonly to: Wanted }
   /** What runs cannot be told, and so is never replaced. */
-  | { readonly kind: "unknown"; readonly to: Wanted; readonly detail: string }
-  | { readonly kind: "skipped"; readonly reason: string; readonly detail?: string };
+  | { readonly kind: "unknown"; readonly to: Wanted; readonly reason: string; readonly detail: string }
+  | { readonly kind: "skipped"; readonly reason: SkipReason; readonly detail?: string };
+
+/** How often the same drift may be repaired within a day before somebody else is taken to want it. */
+const maxRepairs = 3;
+const fightMs = 24 * 3_600_000;
 
 /** Compares what runs, what was deployed and what is wanted. Facts in, decision out. */
 export function decideDrift(
@@ -79,6 +85,7 @@ function compared(to: Wanted, workload: Workload, recorded: Recorded): DriftDeci
     return {
       kind: "unknown",
       to,
+      reason: "unpinned",
       detail: "it names its image without a digest, so nobody can tell what runs",
     };
   }
@@ -92,4 +99,69 @@ function wantedOf({ repository, tag, digest, generation }: Observed, workload: W
       .filter(({ reference }) => reference?.repository === repository)
       .map(({ name }) => [name, { repository, tag, digest, generation }]),
   );
+}
+
+/** Whether a full run would deploy it. Who adopts takes what is new, and what somebody else changed, for a lost event. */
+export function isActionable({ kind }: DriftDecision, adopt: boolean): boolean {
+  return kind === "missed" || (adopt && (kind === "new" || kind === "changed-outside"));
+}
+
+/** What stands against repairing, though an event got lost: somebody's hold of the digest, or somebody who undoes it each time. */
+export function restrained(
+  decision: DriftDecision,
+  digest: Digest,
+  facts: {
+    /** Why nobody is to run the digest. */
+    readonly hold?: string;
+    readonly repairs?: readonly { readonly digest: Digest; readonly atMs: number }[];
+    readonly nowMs: number;
+    /** A person wants it once more. */
+    readonly adopt: boolean;
+  },
+): DriftDecision {
+  const { hold, repairs = [], nowMs, adopt } = facts;
+  if (!isActionable(decision, true)) return decision;
+  if (hold !== undefined) return { kind: "skipped", reason: "held", detail: hold };
+  if (decision.kind !== "missed" || adopt) return decision;
+  const recent = repairs.filter((each) => each.digest === digest && nowMs - each.atMs < fightMs);
+  if (recent.length < maxRepairs) return decision;
+  const detail = `it was repaired ${recent.length} times within a day, and changed back each time`;
+  return { kind: "skipped", reason: "fighting", detail };
+}
+
+/** How a row names what was found: what is in sync by its definition may not be so by its tasks. */
+export function verdictOf(
+  decision: Exclude<DriftDecision, { readonly kind: "unrelated" }>,
+  { standing }: Pick<Workload, "standing">,
+): { readonly verdict: DriftVerdict; readonly reason?: string } {
+  switch (decision.kind) {
+    case "skipped":
+      return { verdict: "skipped", reason: worded(decision.reason, decision.detail) };
+    case "unknown":
+      return { verdict: "unknown", reason: worded(decision.reason, decision.detail) };
+    case "in-sync":
+      return standing === undefined ? { verdict: "in-sync" } : standingVerdict(standing);
+    case "rolling":
+    case "missed":
+    case "new":
+    case "changed-outside":
+      return { verdict: decision.kind };
+    default:
+      return decision satisfies never;
+  }
+}
+
+function standingVerdict({ wanted, running, outdated, unobserved }: Standing): {
+  readonly verdict: DriftVerdict;
+  readonly reason?: string;
+} {
+  if (unobserved) return { verdict: "stale" };
+  if (outdated !== undefined) return { verdict: "differs", reason: outdated };
+  if (running < wanted) return { verdict: "degraded", reason: `${running} of ${wanted} tasks run` };
+  return { verdict: "in-sync" };
+}
+
+/** A stable name and what is to be said besides. */
+export function worded(name: string, detail: string | undefined): string {
+  return detail === undefined ? name : `${name}: ${detail}`;
 }

@@ -30,12 +30,29 @@ export const driftVerdicts = {
     sentence: "Landfall has deployed nothing there yet: what runs is where it begins, and is left as it is.",
     next: "The next push of its tag is deployed; `landfall reconcile --adopt --workload WORKLOAD` does not wait for one.",
   },
+  "would-roll-out": {
+    sentence: "It is behind, and its target is in `mode: observe`: nothing is deployed there.",
+    next: "Set `mode: act` on the target when Landfall may deploy there.",
+  },
+  differs: {
+    sentence: "Its definition names what is wanted, but some of its tasks still run what it named before.",
+    next: "Look at it at its target: an update is under way there, or stands still.",
+  },
+  stale: {
+    sentence:
+      "Its definition names what is wanted, but its target has not looked at it since it was changed.",
+    next: "If it stays so, look whether the cluster's controllers work.",
+  },
+  degraded: {
+    sentence: "It runs what is wanted, with fewer tasks than it is to have.",
+    next: "Look at it at its target: nothing has to be deployed.",
+  },
   skipped: { sentence: "It is let be.", next: "" },
   rolling: { sentence: "A rollout to what is wanted is under way.", next: "" },
   "in-sync": { sentence: "It runs what is wanted.", next: "" },
 } as const satisfies Readonly<Record<string, Explanation>>;
 
-type DriftVerdict = keyof typeof driftVerdicts;
+export type DriftVerdict = keyof typeof driftVerdicts;
 
 function isDriftVerdict(name: string): name is DriftVerdict {
   return Object.hasOwn(driftVerdicts, name);

@@ -1,71 +1,166 @@
-import { type DriftDecision, decideDrift, type Recorded } from "../decide/drift.ts";
+import { type DriftDecision, decideDrift, type Recorded, restrained } from "../decide/drift.ts";
 import type { Observed } from "../decide/push.ts";
 import { asFollowed } from "../decide/way-back.ts";
-import { type Digest, parseReference } from "../domain/reference.ts";
+import { parseReference } from "../domain/reference.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
-import type { Looks } from "./drift-look.ts";
+import type { Wish } from "./drift-look.ts";
+import type { Proof, Prover } from "./drift-prove.ts";
+import type { Question, Questions } from "./drift-questions.ts";
 import { knownOf } from "./plan.ts";
+
+type Decided = Exclude<DriftDecision, { readonly kind: "unrelated" }>;
 
 /** What a full run found of one workload and one thing that some of its containers follow. */
 export interface Found {
   readonly workload: Workload;
   readonly containers: readonly Container[];
   readonly seen?: Observed;
-  readonly decision: DriftDecision;
+  readonly decision: Decided;
+  /** What its containers run, as whole references where that is known. */
+  readonly running: Readonly<Record<string, string>>;
+  /** What is on record of it, as far as it is needed once all were compared. */
+  readonly known: Pick<WorkloadDocument, "deployed" | "repairs">;
 }
 
-/** How often the same drift may be repaired within a day before somebody else is taken to want it. */
-const maxRepairs = 3;
-const fightMs = 24 * 3_600_000;
+/** What all workloads of a target are compared by. */
+export interface Comparison {
+  readonly at: FlowTarget;
+  readonly questions: Questions;
+  /** What is wanted; of what no list names, because a workload was led away from its tag, it is asked now. */
+  readonly wishOf: (question: Question) => Wish | Promise<Wish>;
+  readonly prove: Prover;
+  /** Repositories; absent: all. */
+  readonly images: readonly string[] | undefined;
+  readonly adopt: boolean;
+  readonly nowMs: number;
+}
 
 /** What each container of a workload runs, beside what it is to run. Containers that follow the same thing go together. */
 export async function findDrift(
   deps: FlowDeps,
-  at: FlowTarget,
+  comparison: Comparison,
   listed: Workload,
   stored: Stored<"workloads"> | undefined,
-  looks: Looks,
-  images: readonly string[] | undefined,
 ): Promise<readonly Found[]> {
-  const nowMs = await deps.ledger.clock();
-  const workload = asFollowed(listed, stored?.value.detours);
-  const byWish = new Map<string, { containers: Container[]; seen?: Observed; unknown?: string }>();
+  const { deployed, repairs, detours } = stored?.value ?? {};
+  const workload = asFollowed(listed, detours);
+  const known = {
+    ...(deployed === undefined ? {} : { deployed }),
+    ...(repairs === undefined ? {} : { repairs }),
+  };
+  const running = Object.fromEntries(workload.containers.map(({ name, image }) => [name, image]));
+  const found: Found[] = [];
+  for (const { containers, wish, skipped } of await groupsOf(comparison, workload)) {
+    const facts = { workload, containers, running, known };
+    if (skipped !== undefined) {
+      found.push({ ...facts, decision: { kind: "skipped", reason: skipped } });
+    } else if (wish?.kind === "unknown") {
+      const { reason, detail } = wish;
+      found.push({ ...facts, decision: { kind: "unknown", to: {}, reason, detail } });
+    } else if (wish?.kind === "wanted") {
+      const { seen } = wish;
+      const isPinned = containers.every(({ reference }) => reference?.digest !== undefined);
+      const proven = isPinned ? { workload } : await provenBy(comparison, workload, containers, seen);
+      const decision = decide(deps, comparison, proven, wish, stored?.value);
+      if (decision === undefined) continue;
+      found.push({ ...facts, seen, decision, running: { ...running, ...proven.images } });
+    }
+  }
+  return found;
+}
+
+interface Group {
+  readonly containers: Container[];
+  readonly wish?: Wish | undefined;
+  readonly skipped?: (Decided & { kind: "skipped" })["reason"];
+}
+
+async function groupsOf(
+  { questions, wishOf, images }: Comparison,
+  workload: Workload,
+): Promise<readonly Group[]> {
+  const groups = new Map<string, Group>();
   for (const container of workload.containers) {
     const repository = container.reference?.repository;
     if (images !== undefined && (repository === undefined || !images.includes(repository))) continue;
-    const wish = await looks.wishOf(workload, container);
-    if (wish === undefined) continue;
-    const key =
-      wish.kind === "wanted"
+    const follows = questions(workload, container);
+    if (follows.kind === "unmanaged") continue;
+    const isAsked = follows.kind === "asks";
+    const wish = isAsked ? await wishOf(follows.question) : undefined;
+    const key = isAsked
+      ? wish?.kind === "wanted"
         ? `${wish.seen.repository}:${wish.seen.tag} ${wish.seen.line}`
-        : `? ${container.name}`;
-    const group = byWish.get(key) ?? {
+        : follows.question.key
+      : `? ${follows.reason}`;
+    const group = groups.get(key) ?? {
       containers: [],
-      ...(wish.kind === "wanted" ? { seen: wish.seen } : { unknown: wish.detail }),
+      ...(isAsked ? { wish } : { skipped: follows.reason }),
     };
     group.containers.push(container);
-    byWish.set(key, group);
+    groups.set(key, group);
   }
-  const found: Found[] = [];
-  for (const { containers, seen, unknown } of byWish.values()) {
-    if (seen === undefined) {
-      found.push({ workload, containers, decision: { kind: "unknown", to: {}, detail: unknown ?? "" } });
-      continue;
-    }
-    const recorded = recordedOf(stored?.value, nowMs);
-    const rules = { rule: deps.rule(seen.repository), mode: at.mode };
-    const decision = decideDrift({ heardMs: nowMs, ...seen }, workload, recorded, rules);
-    if (decision.kind === "unrelated") continue;
-    const hold = decision.kind === "missed" ? await looks.heldEverywhere(seen) : undefined;
-    const stands: DriftDecision =
-      hold === undefined
-        ? fought(decision, stored?.value, seen.digest, nowMs)
-        : { kind: "skipped", reason: "held", detail: hold };
-    found.push({ workload, containers, seen, decision: stands });
-  }
-  return found;
+  return [...groups.values()];
+}
+
+interface Proven {
+  /** As if its definition named the digests that its tasks prove. */
+  readonly workload: Workload;
+  readonly images?: Readonly<Record<string, string>>;
+  readonly unknown?: Proof & { kind: "unknown" };
+}
+
+async function provenBy(
+  { prove }: Comparison,
+  workload: Workload,
+  containers: readonly Container[],
+  seen: Observed,
+): Promise<Proven> {
+  const images: Record<string, string> = {};
+  let unknown: Proven["unknown"];
+  const proven = await Promise.all(
+    workload.containers.map(async (container) => {
+      const { name, image, reference } = container;
+      if (reference === undefined || reference.digest !== undefined || !containers.includes(container)) {
+        return container;
+      }
+      const proof = await prove(workload, container, seen);
+      if (proof.kind === "unknown") {
+        unknown ??= proof;
+        return container;
+      }
+      images[name] = `${image}@${proof.digest}`;
+      return { ...container, reference: { ...reference, digest: proof.digest } };
+    }),
+  );
+  return {
+    workload: { ...workload, containers: proven },
+    images,
+    ...(unknown === undefined ? {} : { unknown }),
+  };
+}
+
+function decide(
+  deps: FlowDeps,
+  { at, adopt, nowMs }: Comparison,
+  { workload, unknown }: Proven,
+  { seen, hold }: Wish & { kind: "wanted" },
+  document: WorkloadDocument | undefined,
+): Decided | undefined {
+  const rules = { rule: deps.rule(seen.repository), mode: at.mode };
+  const decision = decideDrift({ heardMs: nowMs, ...seen }, workload, recordedOf(document, nowMs), rules);
+  if (decision.kind === "unrelated") return undefined;
+  if (decision.kind === "unknown" && unknown !== undefined) return { ...decision, ...unknown };
+  const { repairs } = document ?? {};
+  const facts = {
+    nowMs,
+    adopt,
+    ...(hold === undefined ? {} : { hold }),
+    ...(repairs === undefined ? {} : { repairs }),
+  };
+  const left = restrained(decision, seen.digest, facts);
+  return left.kind === "unrelated" ? undefined : left;
 }
 
 function recordedOf(document: WorkloadDocument | undefined, nowMs: number): Recorded {
@@ -79,19 +174,4 @@ function recordedOf(document: WorkloadDocument | undefined, nowMs: number): Reco
     baseline: Object.fromEntries(baseline),
     ...(document?.baselineWanted === undefined ? {} : { baselineWanted: document.baselineWanted }),
   };
-}
-
-/** What was repaired again and again is somebody's wish: whose, a person has to find out. */
-function fought(
-  decision: DriftDecision,
-  document: WorkloadDocument | undefined,
-  digest: Digest,
-  nowMs: number,
-): DriftDecision {
-  if (decision.kind !== "missed") return decision;
-  const recent = (document?.repairs ?? []).filter(
-    (each) => each.digest === digest && nowMs - each.atMs < fightMs,
-  );
-  if (recent.length < maxRepairs) return decision;
-  return { kind: "skipped", reason: "fighting", detail: `repaired ${recent.length} times in a day already` };
 }

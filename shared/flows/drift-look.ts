@@ -1,151 +1,146 @@
-import { choosesByTag, highest } from "../decide/policies/index.ts";
+import { highest } from "../decide/policies/index.ts";
 import type { Observed } from "../decide/push.ts";
-import { type Policy, parsePolicy } from "../domain/policy.ts";
-import { printReference, type Repository } from "../domain/reference.ts";
-import type { Container, Workload } from "../domain/workload.ts";
-import { messageOf } from "../errors.ts";
+import type { Policy } from "../domain/policy.ts";
+import { hostOf, printReference, type Repository } from "../domain/reference.ts";
+import { messageOf, RegistryUnavailableError } from "../errors.ts";
+import type { ImageDocument } from "../ledger/image-document.ts";
 import type { FlowDeps } from "./deps.ts";
-import { glanceAt } from "./glance.ts";
-import { loadImage } from "./image.ts";
+import type { Question } from "./drift-questions.ts";
+import { type Glanced, glanceAt } from "./glance.ts";
 import { registryReason } from "./observe.ts";
 import { printHold } from "./plan-checks.ts";
 
-/** What a container's policy wants now; `undefined`: it follows nothing that could be asked about. */
-export type Wish =
-  | { readonly kind: "wanted"; readonly seen: Observed }
-  | { readonly kind: "unknown"; readonly detail: string }
-  | undefined;
+/** What containers that follow something are to run now. */
+export type Wish = { readonly kind: "wanted"; readonly seen: Observed; readonly hold?: string } | UnknownWish;
 
-export interface Looks {
-  wishOf(workload: Workload, container: Container): Promise<Wish>;
-  /** Why a digest is held for all workloads. */
-  heldEverywhere(seen: Observed): Promise<string | undefined>;
-  /** What could not be asked, in words, once each. */
-  readonly troubles: ReadonlySet<string>;
+export interface UnknownWish {
+  readonly kind: "unknown";
+  /** Stable name, e.g. `registry-denied`, `rate-limited`, `not-in-registry`. */
+  readonly reason: string;
+  readonly detail: string;
+  /** How long the registry asks to be left alone, ms. */
+  readonly retryAfterMs?: number;
 }
 
-/** Questions to registries at once. */
-const maxAtOnce = 16;
-
-/** Answers what is wanted, and asks each thing once however many workloads follow it. */
-export function newLooks(deps: FlowDeps): Looks {
-  const troubles = new Set<string>();
-  const asked = new Map<string, Promise<Wish>>();
-  const limited = gate(maxAtOnce);
-  const once = (key: string, ask: () => Promise<Wish>): Promise<Wish> => {
-    const known = asked.get(key);
-    if (known !== undefined) return known;
-    const asking = limited(ask).then((wish) => {
-      if (wish?.kind === "unknown") troubles.add(wish.detail);
-      return wish;
-    });
-    asked.set(key, asking);
-    return asking;
-  };
-
-  const byTag = async (repository: Repository, tag: string): Promise<Wish> => {
-    const glanced = await glanceAt(deps, repository, tag);
-    switch (glanced.kind) {
-      case "seen": {
-        const { digest, generation } = glanced;
-        return { kind: "wanted", seen: { repository, tag, digest, generation, line: "tag" } };
-      }
-      case "missing":
-        return { kind: "unknown", detail: `${printReference({ repository, tag })} is not in the registry` };
-      case "unavailable":
-        return { kind: "unknown", detail: glanced.detail };
-      default:
-        return glanced satisfies never;
-    }
-  };
-
-  const tagLists = new Map<Repository, Promise<readonly string[]>>();
-  const tagsOf = (repository: Repository) => {
-    const listing =
-      tagLists.get(repository) ?? deps.recorder.step("registry.tags", () => deps.registry.tags(repository));
-    tagLists.set(repository, listing);
-    return listing;
-  };
-  const byVersion = async (repository: Repository, policy: Policy): Promise<Wish> => {
-    try {
-      const tag = highest(policy, await tagsOf(repository));
-      return tag === undefined
-        ? { kind: "unknown", detail: `no tag of ${repository} takes part in the policy` }
-        : byTag(repository, tag);
-    } catch (error) {
-      if (registryReason(error) === undefined) throw error;
-      return { kind: "unknown", detail: messageOf(error) };
-    }
-  };
-
-  const images = new Map<Repository, ReturnType<typeof loadImage>>();
-  const imageOf = (repository: Repository) => {
-    const loading = images.get(repository) ?? loadImage(deps, repository);
-    images.set(repository, loading);
-    return loading;
-  };
-  const byPromotion = async (repository: Repository, tag: string): Promise<Wish> => {
-    const { promoted, promotedMs = 0, generation } = (await imageOf(repository)).value.channels[tag] ?? {};
-    if (promoted === undefined || generation === undefined) return undefined;
-    const { digest, commit, heardMs = promotedMs } = promoted;
-    const seen = { repository, tag, digest, generation, line: "channel", heardMs } as const;
-    return { kind: "wanted", seen: { ...seen, ...(commit === undefined ? {} : { commit }) } };
-  };
-  const byCommit = async (repository: Repository): Promise<Wish> => {
-    const { head } = (await imageOf(repository)).value;
-    if (head === undefined) return undefined;
-    const { tag, digest, generation, commit, acceptedMs, heardMs = acceptedMs } = head;
-    return { kind: "wanted", seen: { repository, tag, digest, generation, commit, line: "head", heardMs } };
-  };
-
-  return {
-    troubles,
-    async heldEverywhere({ repository, digest }) {
-      const { holds = [] } = (await imageOf(repository)).value;
-      const hold = holds.find((each) => each.digest === digest);
-      return hold && printHold(hold);
-    },
-    async wishOf(workload, container) {
-      const { repository, tag } = container.reference ?? {};
-      if (repository === undefined || tag === undefined || !deps.follows(repository)) return undefined;
-      const rule = deps.rule(repository);
-      if (rule.channels.some((each) => each.tag === tag)) {
-        return once(`channel ${repository}:${tag}`, () => byPromotion(repository, tag));
-      }
-      const policy = policyOf(deps, workload, container, repository);
-      if (policy.kind === "commit") return once(`head ${repository}`, () => byCommit(repository));
-      if (choosesByTag(policy)) {
-        return once(`version ${repository} ${JSON.stringify(policy)}`, () => byVersion(repository, policy));
-      }
-      return once(`tag ${repository}:${tag}`, () => byTag(repository, tag));
-    },
-  };
+/** What a full run knows of images, and what it has asked already. */
+export interface Known {
+  /** Those that the ledger has; the others have no order, and nobody holds anything of them. */
+  readonly images: ReadonlyMap<Repository, Pick<ImageDocument, "head" | "channels" | "holds">>;
+  readonly tags: Map<Repository, Promise<readonly string[]>>;
+  readonly glances: Map<string, Promise<Glanced>>;
 }
 
-/** How a container follows its image: its own label says so, that of its workload, or the configuration. */
-export function policyOf(
-  deps: Pick<FlowDeps, "rule">,
-  { settings }: Workload,
-  { name }: Container,
+export async function newKnown({ ledger }: Pick<FlowDeps, "ledger">): Promise<Known> {
+  const images = (await ledger.images()).map(({ value: { repository, head, channels, holds } }) => {
+    const needed = {
+      channels,
+      ...(head === undefined ? {} : { head }),
+      ...(holds === undefined ? {} : { holds }),
+    };
+    return [repository, needed] as const;
+  });
+  return { images: new Map(images), tags: new Map(), glances: new Map() };
+}
+
+/** Answers one question: one HEAD for a tag, a list of tags before it where a policy chooses, nothing where the ledger knows. */
+export async function answerTo(deps: FlowDeps, question: Question, known: Known): Promise<Wish> {
+  const { repository, about } = question;
+  const image = known.images.get(repository);
+  switch (about.kind) {
+    case "tag":
+      return byTag(deps, repository, about.tag, known);
+    case "version":
+      return byVersion(deps, repository, about.policy, known);
+    case "channel":
+      return byPromotion(repository, about.tag, image);
+    case "head":
+      return byCommit(repository, image);
+    default:
+      return about satisfies never;
+  }
+}
+
+type Image = Pick<ImageDocument, "head" | "channels" | "holds"> | undefined;
+
+async function byTag(deps: FlowDeps, repository: Repository, tag: string, known: Known): Promise<Wish> {
+  const glanced = await once(known.glances, printReference({ repository, tag }), () =>
+    glanceAt(deps, repository, tag),
+  );
+  switch (glanced.kind) {
+    case "seen":
+      return wanted(
+        { repository, tag, digest: glanced.digest, generation: glanced.generation, line: "tag" },
+        known.images.get(repository),
+      );
+    case "missing": {
+      const detail = `${printReference({ repository, tag })} is not in the registry, or nobody may see it`;
+      return { kind: "unknown", reason: "not-in-registry", detail };
+    }
+    case "unavailable": {
+      const { reason, detail, retryAfterMs } = glanced;
+      return { kind: "unknown", reason, detail, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+    }
+    default:
+      return glanced satisfies never;
+  }
+}
+
+async function byVersion(
+  deps: FlowDeps,
   repository: Repository,
-): Policy {
-  const own = settings[`policy.${name}`] ?? settings.policy;
-  const parsed = own === undefined ? undefined : parsePolicy(own);
-  return parsed?.kind === "policy" ? parsed.policy : deps.rule(repository).policy;
+  policy: Policy,
+  known: Known,
+): Promise<Wish> {
+  try {
+    const tags = await once(known.tags, repository, () =>
+      deps.recorder.step("registry.tags", () => deps.registry.tags(repository)),
+    );
+    const tag = highest(policy, tags);
+    if (tag !== undefined) return byTag(deps, repository, tag, known);
+    const detail = `no tag of ${repository} takes part in the policy`;
+    return { kind: "unknown", reason: "not-in-registry", detail };
+  } catch (error) {
+    const reason = registryReason(error);
+    if (reason === undefined) throw error;
+    const retryAfterMs = error instanceof RegistryUnavailableError ? error.retryAfterMs : undefined;
+    const after = retryAfterMs === undefined ? {} : { retryAfterMs };
+    return { kind: "unknown", reason, detail: messageOf(error), ...after };
+  }
 }
 
-/** At most so many at once, in the order in which they came. */
-function gate(max: number): <T>(act: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (act) => {
-    if (running >= max) await new Promise<void>((go) => waiting.push(go));
-    running++;
-    try {
-      return await act();
-    } finally {
-      running--;
-      waiting.shift()?.();
-    }
-  };
+function byPromotion(repository: Repository, tag: string, image: Image): Wish {
+  const { promoted, promotedMs = 0, generation } = image?.channels[tag] ?? {};
+  if (promoted === undefined || generation === undefined) {
+    return { kind: "unknown", reason: "not-promoted", detail: `nothing was promoted to ${tag} yet` };
+  }
+  const { digest, commit, heardMs = promotedMs } = promoted;
+  const of = commit === undefined ? {} : { commit };
+  return wanted({ repository, tag, digest, generation, line: "channel", heardMs, ...of }, image);
+}
+
+function byCommit(repository: Repository, image: Image): Wish {
+  const head = image?.head;
+  if (head === undefined) {
+    const detail = `no build of ${repository} was accepted yet`;
+    return { kind: "unknown", reason: "not-built", detail };
+  }
+  const { tag, digest, generation, commit, acceptedMs, heardMs = acceptedMs } = head;
+  return wanted({ repository, tag, digest, generation, commit, line: "head", heardMs }, image);
+}
+
+function wanted(seen: Observed, image: Image): Wish {
+  const hold = image?.holds?.find(({ digest }) => digest === seen.digest);
+  if (hold === undefined) return { kind: "wanted", seen };
+  return { kind: "wanted", seen, hold: printHold(hold) };
+}
+
+function once<K, V>(asked: Map<K, Promise<V>>, key: K, ask: () => Promise<V>): Promise<V> {
+  const asking = asked.get(key) ?? ask();
+  asked.set(key, asking);
+  return asking;
+}
+
+/** The registry that a question is put to; `undefined`: none. */
+export function askedOf({ repository, about }: Question): string | undefined {
+  return about.kind === "tag" || about.kind === "version" ? hostOf(repository) : undefined;
 }

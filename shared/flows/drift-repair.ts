@@ -1,76 +1,37 @@
 import { isDeepStrictEqual } from "node:util";
+import { verdictOf, worded } from "../decide/drift.ts";
 import type { Digest } from "../domain/reference.ts";
-import type { Wanted } from "../domain/rollout.ts";
-import type { Container } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
-import type { Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
+import type { Stored, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { DriftRow } from "../ledger/report-document.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import type { Found } from "./drift-find.ts";
-import { isActionable } from "./drift-guard.ts";
 import type { FullRunOrder } from "./full-run.ts";
-import { noticeWrites } from "./notices.ts";
+import { noticeWrites, tell } from "./notices.ts";
+import { registryReason } from "./observe.ts";
 import { plan } from "./plan.ts";
 import { newDocument, type Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
 
-interface RepairOrder {
-  readonly id: string;
-  readonly order: FullRunOrder;
-  readonly at: FlowTarget;
-  readonly found: readonly Found[];
-  readonly records: ReadonlyMap<string, Stored<"workloads">>;
-  /** Whether anything may be deployed. */
-  readonly acts: boolean;
-}
-
 const keptRepairs = 10;
+/** Baselines that are written at once. */
+const maxBatch = 100;
 
-/** Plans what is to be repaired, notes what becomes a baseline, tells what somebody else changed: one row a container. */
-export async function repair(
-  deps: FlowDeps,
-  run: RepairOrder,
-): Promise<{ readonly rows: readonly DriftRow[]; readonly tickets: readonly Ticket[] }> {
-  const rows: DriftRow[] = [];
-  const tickets: Ticket[] = [];
-  for (const found of run.found) {
-    const stored = run.records.get(found.workload.id);
-    if (run.acts && isActionable(found, run.order.adopt)) {
-      const done = await bring(deps, run, found, stored);
-      rows.push(...rowsOf(found, stored, done));
-      if (done.ticket !== undefined) tickets.push(done.ticket);
-      continue;
-    }
-    if (!run.order.dryRun) {
-      const { decision } = found;
-      if (decision.kind === "new" || decision.kind === "in-sync") {
-        await noteBaseline(deps, found, stored, decision);
-      }
-      if (found.decision.kind === "changed-outside") await tellOnce(deps, run.id, found, stored);
-    }
-    rows.push(...rowsOf(found, stored, {}));
-  }
-  return { rows, tickets };
-}
-
-interface Done {
-  readonly seq?: number;
-  readonly reason?: string;
+export interface Repaired {
+  readonly rows: readonly DriftRow[];
   readonly ticket?: Ticket;
 }
 
-async function bring(
+/** Brings one workload to what is wanted: puts a plan on record. */
+export async function repair(
   deps: FlowDeps,
-  { id, order, at }: RepairOrder,
-  { workload, seen }: Found,
-  stored: Stored<"workloads"> | undefined,
-): Promise<Done> {
-  if (seen === undefined) return {};
+  { id, order, at }: { readonly id: string; readonly order: FullRunOrder; readonly at: FlowTarget },
+  found: Found,
+): Promise<Repaired> {
+  const { workload, seen, known } = found;
+  if (seen === undefined) return { rows: rowsOf(found) };
   const nowMs = await deps.ledger.clock();
-  const repairs = [{ digest: seen.digest, atMs: nowMs }, ...(stored?.value.repairs ?? [])].slice(
-    0,
-    keptRepairs,
-  );
+  const repairs = [{ digest: seen.digest, atMs: nowMs }, ...(known.repairs ?? [])];
   const cause = { kind: "drift", event: id, ...(order.adopt ? { by: order.by } : {}) } as const;
   try {
     const planned = await plan(deps, {
@@ -82,56 +43,78 @@ async function bring(
       observedMs: nowMs,
       claim: false,
       adopt: order.adopt,
-      more: { repairs },
+      more: { repairs: repairs.slice(0, keptRepairs) },
     });
     const { verdict, ticket } = planned ?? {};
-    return {
-      ...(verdict?.seq === undefined ? {} : { seq: verdict.seq }),
-      ...(verdict?.reason === undefined ? {} : { reason: why(verdict) }),
-      ...(ticket === undefined ? {} : { ticket }),
-    };
+    const why = verdict?.reason === undefined ? undefined : worded(verdict.reason, verdict.detail);
+    const rows = rowsOf(found, why).map((row) =>
+      verdict?.seq === undefined ? row : { ...row, seq: verdict.seq },
+    );
+    return { rows, ...(ticket === undefined ? {} : { ticket }) };
   } catch (error) {
     // One failing workload never stops the others.
-    if (!isTargetTrouble(error)) throw error;
-    return { reason: messageOf(error) };
+    if (!isTargetTrouble(error) && registryReason(error) === undefined) throw error;
+    return { rows: rowsOf(found, messageOf(error)) };
   }
 }
 
-function why({ reason = "", detail }: Verdict): string {
-  return detail === undefined ? reason : `${reason}: ${detail}`;
+/** Each with its document, as it was when it was compared. */
+export type Compared = readonly [Found, Stored<"workloads"> | undefined];
+
+/**
+ * What is put on record of workloads that are let be: what runs becomes the baseline of those that nothing was deployed
+ * to, and people are told of what somebody else changed.
+ */
+export async function note(deps: FlowDeps, report: string, compared: readonly Compared[]): Promise<void> {
+  const baselines = baselinesOf(compared);
+  for (let from = 0; from < baselines.length; from += maxBatch) {
+    const [first, ...rest] = baselines.slice(from, from + maxBatch);
+    if (first === undefined || (await record(deps, "drift.baseline", [first, ...rest])) === "written")
+      continue;
+    // Who was changed in between waits for the next run.
+    for (const write of [first, ...rest]) await record(deps, "drift.baseline", [write]);
+  }
+  for (const [found, stored] of compared) {
+    const { decision } = found;
+    if (decision.kind === "changed-outside") await tellChanged(deps, report, found, stored);
+    if (decision.kind === "skipped" && decision.reason === "fighting") {
+      await tellFighting(deps, report, found);
+    }
+  }
 }
 
-/** What runs is put on record as it is, beside what is wanted now: nobody is asked, and nothing is touched. */
-async function noteBaseline(
-  deps: FlowDeps,
-  { workload, containers }: Found,
-  stored: Stored<"workloads"> | undefined,
-  { kind, to }: { readonly kind: "new" | "in-sync"; readonly to: Wanted },
-): Promise<void> {
-  const before = stored?.value ?? newDocument(workload);
-  if (containers.every(({ name }) => before.deployed?.[name] !== undefined)) return;
-  const baseline = {
-    ...imagesOf(workload.containers),
-    ...before.baseline,
-    // Whoever brought it to what is wanted did what Landfall would have done.
-    ...(kind === "in-sync" ? imagesOf(containers) : {}),
-  };
-  const wanted = Object.fromEntries(
-    Object.entries(to).map(([name, { digest }]): [string, Digest] => [name, digest]),
-  );
-  const baselineWanted = { ...before.baselineWanted, ...wanted };
-  const value: WorkloadDocument = { ...before, baseline, baselineWanted };
-  if (
-    isDeepStrictEqual(before.baseline, baseline) &&
-    isDeepStrictEqual(before.baselineWanted, baselineWanted)
-  )
-    return;
-  await record(deps, "drift.baseline", [
-    { collection: "workloads", id: workload.id, expect: stored?.rev ?? 0, value },
-  ]);
+/** What runs as it is, beside what is wanted now: nobody is asked, and nothing is touched. */
+function baselinesOf(compared: readonly Compared[]): readonly Write[] {
+  const values = new Map<string, { readonly value: WorkloadDocument; readonly expect: number }>();
+  for (const [found, stored] of compared) {
+    const { workload, containers, decision, running } = found;
+    if (decision.kind !== "new" && decision.kind !== "in-sync") continue;
+    const before = values.get(workload.id)?.value ?? stored?.value ?? newDocument(workload);
+    if (containers.every(({ name }) => before.deployed?.[name] !== undefined)) continue;
+    const own = Object.fromEntries(containers.map(({ name }) => [name, running[name] ?? ""]));
+    const wanted = Object.entries(decision.to).map(([name, { digest }]): [string, Digest] => [name, digest]);
+    const value: WorkloadDocument = {
+      ...before,
+      baseline: {
+        ...running,
+        ...before.baseline,
+        // Whoever brought it to what is wanted did what Landfall would have done.
+        ...(decision.kind === "in-sync" ? own : {}),
+      },
+      baselineWanted: { ...before.baselineWanted, ...Object.fromEntries(wanted) },
+    };
+    const { baseline, baselineWanted } = before;
+    if (
+      isDeepStrictEqual(value.baseline, baseline) &&
+      isDeepStrictEqual(value.baselineWanted, baselineWanted)
+    )
+      continue;
+    values.set(workload.id, { value, expect: stored?.rev ?? 0 });
+  }
+  return [...values].map(([id, { value, expect }]) => ({ collection: "workloads", id, value, expect }));
 }
 
-async function tellOnce(
+async function tellChanged(
   deps: FlowDeps,
   event: string,
   { workload, seen }: Found,
@@ -159,29 +142,39 @@ async function tellOnce(
   );
 }
 
-function rowsOf(
-  { workload, containers, seen, decision }: Found,
-  stored: Stored<"workloads"> | undefined,
-  { seq, reason }: Done,
+async function tellFighting(
+  deps: FlowDeps,
+  event: string,
+  { workload, seen, decision }: Found,
+): Promise<void> {
+  const sentence = "detail" in decision ? decision.detail : undefined;
+  const notice = {
+    kind: "fighting",
+    subject: workload.id,
+    sentence: `${sentence ?? "it is changed back each time"}; it is left as it is`,
+    next: "Find out what changes it; `landfall reconcile --adopt` repairs it once more.",
+    event,
+    atMs: await deps.ledger.clock(),
+  } as const;
+  await tell(deps, notice, seen?.digest ?? "");
+}
+
+/** One row a container. */
+export function rowsOf(
+  { workload, containers, seen, decision, known }: Found,
+  why?: string,
 ): readonly DriftRow[] {
-  const told = reason ?? ("detail" in decision ? decision.detail : undefined);
-  const name = decision.kind === "skipped" ? decision.reason : undefined;
-  const text = [name, told].filter((each) => each !== undefined).join(": ");
+  const { verdict, reason = why } = verdictOf(decision, workload);
   return containers.map((container) => {
-    const deployed = stored?.value.deployed?.[container.name];
+    const deployed = known.deployed?.[container.name];
     return {
       workload: workload.id,
       container: container.name,
       running: container.image,
       ...(deployed === undefined ? {} : { deployed }),
       ...(seen === undefined ? {} : { wanted: seen.digest }),
-      verdict: decision.kind === "unrelated" ? "skipped" : decision.kind,
-      ...(text === "" ? {} : { reason: text }),
-      ...(seq === undefined ? {} : { seq }),
+      verdict,
+      ...(reason === undefined ? {} : { reason }),
     };
   });
-}
-
-function imagesOf(containers: readonly Container[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(containers.map(({ name, image }) => [name, image]));
 }

@@ -3,7 +3,7 @@ import { printReference, type Reference, type Repository } from "../domain/refer
 import type { Container, Workload } from "../domain/workload.ts";
 import { isTargetTrouble } from "../errors.ts";
 import type { FlowDeps } from "./deps.ts";
-import { policyOf } from "./drift-look.ts";
+import { policyOf } from "./drift-questions.ts";
 import { registryReason } from "./observe.ts";
 import { sweepPush } from "./push.ts";
 

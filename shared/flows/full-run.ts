@@ -1,15 +1,13 @@
-import type { Workload } from "../domain/workload.ts";
-import { isTargetTrouble, messageOf } from "../errors.ts";
-import type { Stored } from "../ledger/ledger.ts";
-import type { DriftRow, GuardedPlan, ReportDocument } from "../ledger/report-document.ts";
+import type { DriftRow, GuardedPlan, LeaseDocument, ReportDocument } from "../ledger/report-document.ts";
 import { advance } from "./advance.ts";
-import type { Budget, FlowDeps, FlowTarget } from "./deps.ts";
-import { type Found, findDrift } from "./drift-find.ts";
-import { guardOf, isApproved } from "./drift-guard.ts";
-import { type Looks, newLooks } from "./drift-look.ts";
-import { repair } from "./drift-repair.ts";
-import { type Busy, saveReport, takeTurn } from "./drift-report.ts";
-import { tell } from "./notices.ts";
+import type { Budget, FlowDeps } from "./deps.ts";
+import { askAll } from "./drift-ask.ts";
+import { compareTarget } from "./drift-compare.ts";
+import { type Listed, listTargets } from "./drift-list.ts";
+import { answerTo, newKnown } from "./drift-look.ts";
+import { newQuestions, type Question } from "./drift-questions.ts";
+import { reportWriter, summaryOf } from "./drift-report.ts";
+import { type Busy, type Turn, TurnLostError, takeTurn } from "./drift-turn.ts";
 import type { Ticket } from "./plan-writes.ts";
 
 /** What a full run is asked to do. */
@@ -26,9 +24,6 @@ export interface FullRunOrder {
   /** Who asks for it. */
   readonly by: string;
 }
-
-/** More rows than these are not answered. */
-const maxRows = 1_000;
 
 export interface FullRun {
   readonly kind: "report";
@@ -56,9 +51,13 @@ export function unknownTargets(
   return unknown.length === 0 ? undefined : `the configuration has no target ${unknown.join(", ")}`;
 }
 
+/** Stopped plans that are kept for somebody to approve. */
+const keptPlans = 20;
+
 /**
  * Compares what runs with what is wanted, everywhere, and repairs what lost events left behind. Targets are listed
- * before anything is asked of a registry, and everything is read again right before it is written.
+ * before anything is asked of a registry, each thing that is followed is asked once, and everything is read again right
+ * before it is written. What is in memory at once is the lists, and pages of all else.
  * @returns `busy` while another full run is under way
  * @throws LedgerUnavailableError (retryable)
  */
@@ -71,126 +70,125 @@ export async function fullRun(
   const id = `drift-${deps.newId()}`;
   const turn = await takeTurn(deps, id, order.by);
   if (turn.kind === "busy") return turn;
+  try {
+    const { run, tickets } = await runAll(deps, id, turn, order, onProgress);
+    await Promise.all(
+      tickets.map((ticket) => advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket)),
+    );
+    return run;
+  } catch (error) {
+    // It is the other one's business now: what this one had planned is on record.
+    if (error instanceof TurnLostError) return error.to;
+    throw error;
+  }
+}
+
+async function runAll(
+  deps: FlowDeps,
+  id: string,
+  turn: Turn,
+  asked: FullRunOrder,
+  onProgress: ((progress: FullRunProgress) => void) | undefined,
+): Promise<{ readonly run: FullRun; readonly tickets: readonly Ticket[] }> {
+  const { order, plan, refusal } = approved(asked, turn.before);
   const startedMs = await deps.ledger.clock();
-  const looks = newLooks(deps);
-  const troubles: string[] = [];
-  const listed = await listAll(deps, order, troubles);
-  const records = new Map((await deps.ledger.workloads()).map((stored) => [stored.id, stored]));
-  const rows: DriftRow[] = [];
+  const questions = newQuestions(deps);
+  const lists = await listTargets(deps, order.targets, questions);
+  await turn.keep();
+  const { listed } = lists;
+  const toAsk = questionsOf(listed, order);
+  const progress = { targets: 0, ofTargets: listed.length, asked: 0, ofAsked: toAsk.length };
+  onProgress?.({ ...progress });
+  const isWhole = [order.targets, order.workloads, order.images].every((each) => each === undefined);
+  const known = await newKnown(deps);
+  const answers = await askAll(deps, toAsk, {
+    known,
+    cursors: (isWhole ? turn.before.cursors : undefined) ?? {},
+    onAnswer: async () => {
+      progress.asked++;
+      onProgress?.({ ...progress });
+      await turn.keep();
+    },
+  });
+  const wishOf = (question: Question) => answers.wishes.get(question.key) ?? answerTo(deps, question, known);
+  const report = reportWriter(deps, id, order, startedMs);
   const guarded: GuardedPlan[] = [];
   const tickets: Ticket[] = [];
-  for (const [n, { at, workloads }] of listed.entries()) {
-    onProgress?.({ targets: n, ofTargets: listed.length, asked: 0, ofAsked: 0 });
-    deps.log.write("info", `${at.target.name}: comparing ${workloads.length} workloads`, { report: id });
-    const done = await runTarget(deps, { id, order, at, workloads, records, looks });
-    rows.push(...done.rows);
+  for (const each of listed) {
+    const acts = refusal === undefined;
+    const run = { id, order, listed: each, questions, wishOf, report, acts, turn, approved: plan };
+    const done = await compareTarget(deps, run);
     guarded.push(...done.guarded);
     tickets.push(...done.tickets);
+    progress.targets++;
+    onProgress?.({ ...progress });
   }
-  const report = await saveReport(deps, id, {
-    order,
-    startedMs,
-    rows,
+  const saved = await report.end({
     guarded,
-    troubles: [...troubles, ...looks.troubles],
+    targets: listed.map(summaryOf),
+    troubles: [...(refusal === undefined ? [] : [refusal]), ...lists.troubles, ...answers.troubles],
   });
-  await Promise.all(
-    tickets.map((ticket) => advance(deps, ticket.document.value.workload, ticket.open.seq, budget, ticket)),
-  );
-  return { kind: "report", id, report, ...(rows.length > maxRows ? {} : { rows }) };
+  await turn.end({
+    report: id,
+    guarded: keptOf(
+      guarded.map((each) => ({ ...each, report: id })),
+      turn.before,
+      order.dryRun ? undefined : order.approve,
+    ),
+    // Who looks at a part only, or only looks, leaves the others where they are.
+    ...(isWhole && !order.dryRun ? { cursors: answers.cursors } : {}),
+  });
+  const rows = report.rows();
+  const run: FullRun = { kind: "report", id, report: saved, ...(rows === undefined ? {} : { rows }) };
+  return { run, tickets };
 }
 
-interface TargetRun {
-  readonly id: string;
-  readonly order: FullRunOrder;
-  readonly at: FlowTarget;
-  readonly workloads: readonly Workload[];
-  readonly records: ReadonlyMap<string, Stored<"workloads">>;
-  readonly looks: Looks;
+/** What is followed by what the run is about. */
+function questionsOf(listed: readonly Listed[], { workloads, images }: FullRunOrder): readonly Question[] {
+  const all = new Map<string, Question>();
+  for (const { references, followed } of listed) {
+    const chosen = workloads === undefined ? references.values() : followed(workloads);
+    for (const question of chosen) {
+      if (images?.includes(question.repository) ?? true) all.set(question.key, question);
+    }
+  }
+  return [...all.values()];
 }
 
-async function runTarget(
-  deps: FlowDeps,
-  run: TargetRun,
-): Promise<{
-  readonly rows: readonly DriftRow[];
-  readonly guarded: readonly GuardedPlan[];
-  readonly tickets: readonly Ticket[];
-}> {
-  const { order, at } = run;
-  const found: Found[] = [];
-  for (const workload of run.workloads) {
-    found.push(
-      ...(await findDrift(deps, at, workload, run.records.get(workload.id), run.looks, order.images)),
-    );
+/** The order that makes the approved plan anew; without that plan nothing may be deployed. */
+function approved(
+  order: FullRunOrder,
+  { guarded = [] }: LeaseDocument,
+): { readonly order: FullRunOrder; readonly plan: GuardedPlan | undefined; readonly refusal?: string } {
+  const { approve } = order;
+  if (approve === undefined) return { order, plan: undefined };
+  const plan = guarded.find(({ fingerprint }) => fingerprint === approve);
+  if (plan === undefined) {
+    return { order, plan, refusal: `no plan ${approve} waits for an approval: nothing is deployed` };
   }
-  const guard = await guardOf(deps, at, found, order);
-  const isStopped = guard !== undefined && !(await isApproved(deps, guard, found, order));
-  if (isStopped) {
-    deps.log.write(
-      "alert",
-      `${at.target.name}: ${guard.actionable} of ${guard.references} images would be deployed without any event: nothing is; \`landfall reconcile --approve ${guard.fingerprint}\` deploys exactly this plan`,
-      { outcome: "guarded", report: run.id },
-    );
-    if (!order.dryRun) await tellGuarded(deps, guard);
-  }
-  const acts = !order.dryRun && !isStopped;
-  const repaired = await repair(deps, { ...run, found, acts });
-  const missing = missingOf(at, run);
+  const { target, adopt = false, workloads, images } = plan;
+  const { workloads: _workloads, images: _images, ...rest } = order;
   return {
-    rows: [...repaired.rows, ...missing],
-    guarded: isStopped ? [guard] : [],
-    tickets: repaired.tickets,
+    order: {
+      ...rest,
+      adopt,
+      targets: [target],
+      ...(workloads === undefined ? {} : { workloads }),
+      ...(images === undefined ? {} : { images }),
+    },
+    plan,
   };
 }
 
-async function tellGuarded(deps: FlowDeps, guard: GuardedPlan): Promise<void> {
-  const { target, fingerprint, actionable, references } = guard;
-  const notice = {
-    kind: "guarded",
-    subject: target,
-    sentence: `${actionable} of ${references} images would be deployed without any event: nothing is`,
-    next: `\`landfall reconcile --approve ${fingerprint}\` deploys exactly this plan.`,
-    atMs: await deps.ledger.clock(),
-  } as const;
-  await tell(deps, notice, fingerprint);
-}
-
-/** Workloads that Landfall deployed to once and that are no longer there. */
-function missingOf({ target }: FlowTarget, { order, workloads, records }: TargetRun): readonly DriftRow[] {
-  if (order.workloads !== undefined || order.images !== undefined) return [];
-  const there = new Set<string>(workloads.map((workload) => workload.id));
-  return [...records.values()].flatMap(({ id, value }) => {
-    if (value.target !== target.name || value.deployed === undefined || there.has(id)) return [];
-    const images = Object.entries(value.lastGood ?? {});
-    return images.map(([container, running]) => ({
-      workload: value.workload,
-      container,
-      running,
-      verdict: "missing",
-      reason: "Landfall deployed it, and it is no longer at its target",
-    }));
-  });
-}
-
-/** Every target is listed before a registry is asked: what was deployed after that is never taken for drift. */
-async function listAll(
-  deps: FlowDeps,
-  { targets, workloads }: FullRunOrder,
-  troubles: string[],
-): Promise<readonly { readonly at: FlowTarget; readonly workloads: readonly Workload[] }[]> {
-  const chosen = deps.targets.filter(({ target }) => targets?.includes(target.name) ?? true);
-  const listed = await Promise.all(
-    chosen.map(async (at) => {
-      try {
-        const all = await deps.recorder.step("target.list", () => at.target.list());
-        return [{ at, workloads: all.filter(({ id }) => workloads?.includes(id) ?? true) }];
-      } catch (error) {
-        if (!isTargetTrouble(error)) throw error;
-        troubles.push(`${at.target.name}: ${messageOf(error)}`);
-        return [];
-      }
-    }),
+/** Those that were stopped just now first; one that was approved waits no more. */
+function keptOf(
+  guarded: readonly GuardedPlan[],
+  { guarded: before = [] }: LeaseDocument,
+  approve: string | undefined,
+): readonly GuardedPlan[] {
+  const isStopped = (name: string | undefined) => guarded.some(({ fingerprint }) => fingerprint === name);
+  const earlier = before.filter(
+    ({ fingerprint }) => !isStopped(fingerprint) && (fingerprint !== approve || isStopped(approve)),
   );
-  return listed.flat();
+  return [...guarded, ...earlier].slice(0, keptPlans);
 }

@@ -1,5 +1,5 @@
 import type { Digest, Repository } from "../domain/reference.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, RegistryUnavailableError } from "../errors.ts";
 import { type RefDocument, refId } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { keptEarlier, registryReason } from "./observe.ts";
@@ -9,7 +9,14 @@ import { record } from "./record.ts";
 export type Glanced =
   | { readonly kind: "seen"; readonly digest: Digest; readonly generation: number }
   | { readonly kind: "missing" }
-  | { readonly kind: "unavailable"; readonly detail: string };
+  | {
+      readonly kind: "unavailable";
+      /** Stable name. */
+      readonly reason: NonNullable<ReturnType<typeof registryReason>>;
+      readonly detail: string;
+      /** How long the registry asks to be left alone, ms. */
+      readonly retryAfterMs?: number;
+    };
 
 const maxRounds = 5;
 
@@ -28,8 +35,11 @@ export async function glanceAt(deps: FlowDeps, repository: Repository, tag: stri
       if (head === undefined) return { kind: "missing" };
       digest = head.digest;
     } catch (error) {
-      if (registryReason(error) === undefined) throw error;
-      return { kind: "unavailable", detail: messageOf(error) };
+      const reason = registryReason(error);
+      if (reason === undefined) throw error;
+      const retryAfterMs = error instanceof RegistryUnavailableError ? error.retryAfterMs : undefined;
+      const after = retryAfterMs === undefined ? {} : { retryAfterMs };
+      return { kind: "unavailable", reason, detail: messageOf(error), ...after };
     }
     if (digest === ref.digest) return { kind: "seen", digest, generation: ref.generation };
     const earlier =
@@ -41,5 +51,6 @@ export async function glanceAt(deps: FlowDeps, repository: Repository, tag: stri
       return { kind: "seen", digest, generation: next.generation };
     }
   }
-  return { kind: "unavailable", detail: `${id} is being pushed faster than it can be read` };
+  const detail = `${id} is being pushed faster than it can be read`;
+  return { kind: "unavailable", reason: "registry-unavailable", detail };
 }

@@ -1,12 +1,12 @@
 import type { ReconcileMessage } from "../bus/bus.ts";
 import type { EventDocument, Stored, Verdict } from "../ledger/ledger.ts";
 import type { DriftRow } from "../ledger/report-document.ts";
-import { reportRows } from "../ledger/report-rows.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs, maxVerdicts } from "./event.ts";
 import { type FullRun, fullRun, unknownTargets } from "./full-run.ts";
 import { telling } from "./full-run-progress.ts";
 import { record } from "./record.ts";
+import { reportRows } from "./report-rows.ts";
 
 /** How long a run is given before another delivery may begin it anew, ms. */
 const claimMs = 10 * 60_000;

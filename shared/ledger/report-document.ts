@@ -23,6 +23,26 @@ export interface GuardedPlan {
   /** References that would be deployed now and that no event explains, of all that the target's workloads name. */
   readonly actionable: number;
   readonly references: number;
+  /** What the plan is made of besides the target: an approval makes it anew in the same way. */
+  readonly adopt?: boolean;
+  readonly workloads?: readonly string[];
+  readonly images?: readonly string[];
+  /** Ledger's clock, ms. */
+  readonly atMs?: number;
+  /** The report whose rows are the plan. */
+  readonly report?: string;
+  /** Somebody has approved it, and a run has begun to carry it out: what is left of it is approved too. */
+  readonly begun?: boolean;
+}
+
+/** What a full run found at one target. */
+export interface TargetSummary {
+  readonly target: string;
+  /** Workloads with a container that Landfall may deploy, and those without. */
+  readonly workloads: number;
+  readonly unmanaged: number;
+  /** Different things that containers follow there. */
+  readonly references: number;
 }
 
 /** A full run. Id: the report's id; its rows are in chunks, at `ID/0`, `ID/1` … */
@@ -36,6 +56,8 @@ export interface ReportDocument {
   readonly counts: Readonly<Record<string, number>>;
   readonly chunks: number;
   readonly guarded: readonly GuardedPlan[];
+  /** Targets that were listed. */
+  readonly targets?: readonly TargetSummary[];
   /** Targets, registries and git hosts that could not be asked, in words. */
   readonly troubles: readonly string[];
   /** Only in a chunk. */
@@ -53,6 +75,8 @@ export interface LeaseDocument {
   };
   /** The last report that was finished. */
   readonly report?: string;
+  /** Plans that the guard stopped, newest first, at most 20: they wait for somebody to approve them. */
+  readonly guarded?: readonly GuardedPlan[];
   /** Where a run that had to stop goes on, by registry host: the reference that it looked at last. */
   readonly cursors?: Readonly<Record<string, string>>;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ReconcileMessage } from "../../shared/bus/bus.ts";
 import type { FlowDeps } from "../../shared/flows/deps.ts";
-import { fullRunLease } from "../../shared/flows/drift-report.ts";
+import { fullRunLease } from "../../shared/flows/drift-turn.ts";
 import { plainRecorder } from "../../shared/flows/recorder.ts";
 import type { EventDocument } from "../../shared/ledger/ledger.ts";
 import { digestOf, type World, world } from "./world.ts";
@@ -110,7 +110,8 @@ describe("a full run that somebody asks for by message", () => {
     const seen: unknown[] = [];
     const recorder: FlowDeps["recorder"] = {
       step: async (point, act) => {
-        if (point === "registry.head") here.clock.set(here.clock.now() + 3_000);
+        const isSlow = point === "registry.head" || point === "drift.baseline";
+        if (isSlow) here.clock.set(here.clock.now() + 3_000);
         const result = await plainRecorder.step(point, act);
         if (point === "order.record") seen.push((await eventOf(here))?.detail);
         return result;

@@ -3,7 +3,7 @@ import { type Runner, startRunner } from "../../functions/local/runner.ts";
 import { type Wiring, wire } from "../../functions/wiring.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { loadConfig } from "../../shared/config/load.ts";
-import { fullRunLease } from "../../shared/flows/drift-report.ts";
+import { fullRunLease } from "../../shared/flows/drift-turn.ts";
 import type { Log } from "../../shared/log.ts";
 
 const timerToken = "a-token-for-the-timer-alone";

@@ -1,5 +1,5 @@
-import type { Ledger } from "./ledger.ts";
-import type { DriftRow, ReportDocument } from "./report-document.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { DriftRow, ReportDocument } from "../ledger/report-document.ts";
 
 /** The rows of a report, from its chunks. */
 export async function reportRows(
