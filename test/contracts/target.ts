@@ -23,10 +23,12 @@ export interface TargetWorld {
   /** Somebody else changes a label of the workload. */
   touch(name: string): Promise<void>;
   remove(name: string): Promise<void>;
+  /** Somebody else writes the workload as it is; for targets that roll back to the previous only. */
+  readonly writeUnchanged?: (name: string) => Promise<void>;
   /** The workload's definition, as the platform has it, without what a rollout is there to change. */
   rest(name: string): Promise<unknown>;
-  /** The next write is done, and its answer is lost; present where the trait says so. */
-  readonly loseNextAnswer?: () => void;
+  /** The next update, or going back, is done, and its answer is lost; present where the trait says so. */
+  readonly loseNextAnswer?: (of: "update" | "going back") => void;
   /** Lets a moment pass. */
   pass(): Promise<void>;
   close(): Promise<void>;
@@ -76,6 +78,8 @@ export function targetContract(
       if (found === undefined) throw new Error(`${workload} is not there`);
       return found;
     }
+
+    const listed = async () => (await world.target.list()).find((workload) => workload.name === web());
 
     const deploy = (workload: Workload, image: Reference, seq = 7) =>
       world.target.update(workload, { seq, images: { [containerOf(workload)]: image } });
@@ -251,11 +255,114 @@ export function targetContract(
           const second = await world.publish(tag, "runs");
           const before = await read();
           expect(world.loseNextAnswer).toBeDefined();
-          world.loseNextAnswer?.();
+          world.loseNextAnswer?.("update");
           expect(await deploy(before, second)).toMatchObject({ kind: "unknown" });
           expect((await read()).containers[0]?.reference).toEqual(second);
         },
       );
+    }
+
+    if (capabilities.rollsBackTo === "previous") {
+      const goBack = (workload: Workload, target = world.target) =>
+        target.goBack?.(workload) ?? Promise.reject(new Error("it cannot go back"));
+      const settled = (image: Reference) => (look: Look) =>
+        look.update !== "updating" && look.update !== "none" && current(look.tasks, image).length === 1;
+
+      it("has a stamp that tells whether one write of ours is all that happened", async () => {
+        const { first, second } = await running();
+        const { stamp: before } = await read();
+        expect(await deploy(await read(), second)).toEqual({ kind: "accepted" });
+        await until(settled(second));
+        const after = await read();
+        expect(after.stamp?.now).toBe(before?.next);
+        expect((await listed())?.stamp).toEqual(after.stamp);
+        expect(after.stamp?.next).not.toBe(before?.next);
+        await world.touch(web());
+        expect((await read()).stamp?.now).not.toBe(before?.next);
+        expect(first.digest).not.toBe(second.digest);
+      });
+
+      it("has another stamp after a write that changes nothing", async () => {
+        const { second } = await running();
+        const { stamp: before } = await read();
+        await deploy(await read(), second);
+        await until(settled(second));
+        await world.writeUnchanged?.(web());
+        expect((await read()).stamp?.now).not.toBe(before?.next);
+      });
+
+      it("has another stamp after two of our writes", async () => {
+        const { second } = await running();
+        const { stamp: before } = await read();
+        for (const publish of [async () => second, () => world.publish("int", "runs")]) {
+          const image = await publish();
+          expect(await deploy(await read(), image)).toEqual({ kind: "accepted" });
+          await until(settled(image));
+        }
+        expect((await read()).stamp?.now).not.toBe(before?.next);
+      });
+
+      it("goes back to what the newest write replaced, tasks and all, and forward again after that", async () => {
+        const { first, second } = await running("runs", { labels: { team: "forms" } });
+        const before = await world.rest(web());
+        await deploy(await read(), second);
+        await until(settled(second));
+        expect(await goBack(await read())).toEqual({ kind: "accepted" });
+        expect((await read()).containers[0]?.reference).toEqual(first);
+        expect(await world.rest(web())).toEqual(before);
+        const look = await until(settled(first));
+        expect(look.update).toBe("completed");
+        expect(await goBack(await read())).toEqual({ kind: "accepted" });
+        expect((await read()).containers[0]?.reference).toEqual(second);
+      });
+
+      it("goes back from an image that fails", async () => {
+        const { first, second } = await running("exits");
+        await deploy(await read(), second);
+        await until(({ update }) => update === "paused");
+        expect(await goBack(await read())).toEqual({ kind: "accepted" });
+        await until(settled(first));
+      });
+
+      it("refuses to go back where nothing was ever replaced", async () => {
+        const { first } = await running();
+        expect(await goBack(await read())).toMatchObject({ kind: "refused" });
+        expect((await read()).containers[0]?.reference).toEqual(first);
+      });
+
+      it("does not go back from what somebody has changed or removed since", async () => {
+        const { second } = await running();
+        await deploy(await read(), second);
+        await until(settled(second));
+        const before = await read();
+        await world.touch(web());
+        expect(await goBack(before)).toEqual({ kind: "conflict" });
+        expect((await read()).containers[0]?.reference).toEqual(second);
+        await world.remove(web());
+        expect(await goBack(before)).toEqual({ kind: "gone" });
+      });
+
+      it("calls a lost answer of going back unknown, whatever became of it", async () => {
+        const { first, second } = await running();
+        await deploy(await read(), second);
+        await until(settled(second));
+        const before = await read();
+        world.loseNextAnswer?.("going back");
+        expect(await goBack(before)).toMatchObject({ kind: "unknown" });
+        expect((await read()).containers[0]?.reference).toEqual(first);
+      });
+
+      it("says that nothing is known of going back when the target cannot be reached", async () => {
+        await running();
+        const before = await read();
+        await expect(goBack(before, world.unreachable)).rejects.toMatchObject({ code: "TARGET_UNAVAILABLE" });
+      });
+    } else {
+      it("has no stamp, and needs none", async () => {
+        await running();
+        expect((await read()).stamp).toBeUndefined();
+        expect(world.target.goBack).toBeUndefined();
+      });
     }
 
     it("says that nothing is known when the target cannot be reached", async () => {

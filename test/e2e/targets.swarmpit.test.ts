@@ -63,7 +63,9 @@ targetContract(
           ["Image", "ForceUpdate"].includes(key) ? undefined : value;
         return JSON.parse(JSON.stringify(Spec, given));
       },
-      loseNextAnswer: () => swarmpit.fail("redeploy", { kind: "lose-answer" }),
+      writeUnchanged: async (name) => void (await bed.docker("service", "update", "-d", name)),
+      loseNextAnswer: (of) =>
+        swarmpit.fail(of === "update" ? "redeploy" : "rollback", { kind: "lose-answer" }),
       pass: () => pause(250),
       async close() {
         await bed.removeServices(own);
