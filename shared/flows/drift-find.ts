@@ -1,7 +1,7 @@
 import { type DriftDecision, decideDrift, type Recorded, restrained } from "../decide/drift.ts";
 import type { Observed } from "../decide/push.ts";
 import { asFollowed } from "../decide/way-back.ts";
-import { parseReference } from "../domain/reference.ts";
+import { type Digest, parseReference } from "../domain/reference.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
@@ -62,7 +62,9 @@ export async function findDrift(
     } else if (wish?.kind === "wanted") {
       const { seen } = wish;
       const isPinned = containers.every(({ reference }) => reference?.digest !== undefined);
-      const proven = isPinned ? { workload } : await provenBy(comparison, workload, containers, seen);
+      const proven = isPinned
+        ? { workload }
+        : await provenBy(comparison, workload, containers, seen, stored?.value);
       const decision = decide(deps, comparison, proven, wish, stored?.value);
       if (decision === undefined) continue;
       found.push({ ...facts, seen, decision, running: { ...running, ...proven.images } });
@@ -116,7 +118,9 @@ async function provenBy(
   workload: Workload,
   containers: readonly Container[],
   seen: Observed,
+  document: WorkloadDocument | undefined,
 ): Promise<Proven> {
+  const baseline = baselineOf(document);
   const images: Record<string, string> = {};
   let unknown: Proven["unknown"];
   const proven = await Promise.all(
@@ -125,7 +129,9 @@ async function provenBy(
       if (reference === undefined || reference.digest !== undefined || !containers.includes(container)) {
         return container;
       }
-      const proof = await prove(workload, container, seen);
+      const known = [seen.digest, document?.deployed?.[name], baseline[name]];
+      const candidates = known.filter((each) => each !== undefined);
+      const proof = await prove(workload, container, seen.repository, candidates);
       if (proof.kind === "unknown") {
         unknown ??= proof;
         return container;
@@ -164,14 +170,18 @@ function decide(
 }
 
 function recordedOf(document: WorkloadDocument | undefined, nowMs: number): Recorded {
-  const baseline = Object.entries(document?.baseline ?? {}).flatMap(([name, image]) => {
+  return {
+    ...knownOf(document, nowMs),
+    baseline: baselineOf(document),
+    ...(document?.baselineWanted === undefined ? {} : { baselineWanted: document.baselineWanted }),
+  };
+}
+
+function baselineOf(document: WorkloadDocument | undefined): Readonly<Record<string, Digest>> {
+  const digests = Object.entries(document?.baseline ?? {}).flatMap(([name, image]) => {
     const read = parseReference(image);
     const digest = read.kind === "reference" ? read.reference.digest : undefined;
     return digest === undefined ? [] : [[name, digest] as const];
   });
-  return {
-    ...knownOf(document, nowMs),
-    baseline: Object.fromEntries(baseline),
-    ...(document?.baselineWanted === undefined ? {} : { baselineWanted: document.baselineWanted }),
-  };
+  return Object.fromEntries(digests);
 }

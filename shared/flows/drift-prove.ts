@@ -1,5 +1,4 @@
 import * as z from "zod/mini";
-import type { Observed } from "../decide/push.ts";
 import { type Digest, isDigest, type Repository } from "../domain/reference.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
@@ -13,8 +12,16 @@ export type Proof =
   | { readonly kind: "runs"; readonly digest: Digest }
   | { readonly kind: "unknown"; readonly reason: "unpinned" | "not-comparable"; readonly detail: string };
 
-/** Asks a target what its tasks report, at the first container that needs it. */
-export type Prover = (workload: Workload, container: Container, seen: Observed) => Promise<Proof>;
+/**
+ * Asks a target what its tasks report, at the first container that needs it.
+ * @param candidates digests that are compared with, what is wanted first: a task that runs one of them may report another
+ */
+export type Prover = (
+  workload: Workload,
+  container: Container,
+  repository: Repository,
+  candidates: readonly Digest[],
+) => Promise<Proof>;
 
 /** https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md and manifest.md: what two images are compared by. */
 const WireContent = z.object({
@@ -34,7 +41,7 @@ export function newProver(deps: FlowDeps, target: Target): Prover {
     return asking;
   };
 
-  return async (workload, container, seen) => {
+  return async (workload, container, repository, candidates) => {
     if (target.reported === undefined) {
       return unpinned("it names its image without a digest, and its target does not say what a tag became");
     }
@@ -52,18 +59,11 @@ export function newProver(deps: FlowDeps, target: Target): Prover {
       const detail = "a task reports the id of an image that was loaded on its node, which no registry knows";
       return { kind: "unknown", reason: "not-comparable", detail };
     }
-    const same = await Promise.all(
-      reported.map(async (digest) => {
-        if (digest === seen.digest) return true;
-        return (
-          digest !== undefined &&
-          isSame(await contentOf(seen.repository, seen.digest), digest, (each) =>
-            contentOf(seen.repository, each),
-          )
-        );
-      }),
-    );
-    if (same.every((each) => each)) return { kind: "runs", digest: seen.digest };
+    const content = (digest: Digest) => contentOf(repository, digest);
+    for (const candidate of candidates) {
+      const same = await Promise.all(reported.map((digest) => isSame(candidate, digest ?? first, content)));
+      if (same.every((each) => each)) return { kind: "runs", digest: candidate };
+    }
     if (reported.every((digest) => digest === first)) return { kind: "runs", digest: first };
     return unpinned("it names its image without a digest, and its tasks run different ones");
   };
@@ -78,17 +78,19 @@ type Content =
   | { readonly kind: "manifest"; readonly config: string };
 
 /**
- * Whether a task that reports a digest runs what is wanted: that manifest is one of the wanted index, or it has the same
+ * Whether a task that reports a digest runs what is meant: that manifest is one of the meant index, or it has the same
  * configuration. Nodes name an image that they have under several manifests by the one that they got first.
  */
 async function isSame(
-  wanted: Content | undefined,
+  meant: Digest,
   reported: Digest,
   contentOf: (digest: Digest) => Promise<Content | undefined>,
 ): Promise<boolean> {
-  if (wanted?.kind === "index") return wanted.children.includes(reported);
-  const running = wanted === undefined ? undefined : await contentOf(reported);
-  return running?.kind === "manifest" && running.config === wanted?.config;
+  if (reported === meant) return true;
+  const content = await contentOf(meant);
+  if (content?.kind === "index") return content.children.includes(reported);
+  const running = content === undefined ? undefined : await contentOf(reported);
+  return running?.kind === "manifest" && running.config === content?.config;
 }
 
 async function readContent(
