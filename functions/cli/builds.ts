@@ -1,5 +1,6 @@
 import type { Built, ImageDocument } from "../../shared/ledger/image-document.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
+import type { WorkloadDocument } from "../../shared/ledger/workload-document.ts";
 
 /** A build of an image, with what came of its event. */
 export interface BuildView extends Built {
@@ -10,12 +11,15 @@ export interface BuildView extends Built {
   readonly isHead: boolean;
   /** Channels that have it. */
   readonly channels: readonly string[];
+  /** For whom it is held: workloads, or `everywhere`. */
+  readonly held: readonly string[];
 }
 
 /** The builds of an image, heard last first, and what its channels have beside. */
 export async function readBuilds(
   ledger: Pick<Ledger, "get">,
-  { head, channels, builds }: ImageDocument,
+  { head, channels, builds, holds = [] }: ImageDocument,
+  workloads: readonly WorkloadDocument[],
   limit: number,
 ): Promise<readonly BuildView[]> {
   const promoted = Object.values(channels).flatMap((channel) => channel.promoted ?? []);
@@ -34,6 +38,10 @@ export async function readBuilds(
         ...(by === undefined ? {} : { by }),
         ...(stored === undefined ? {} : { heardMs: stored.value.heardMs }),
         ...(outcome === undefined ? {} : { outcome }),
+        held: [
+          ...(holds.some((each) => each.digest === digest) ? ["everywhere"] : []),
+          ...workloads.filter((each) => isHeld(each, digest)).map(({ workload }) => workload),
+        ],
         isHead: head !== undefined && isSame(head, built),
         channels: Object.entries(channels).flatMap(([name, channel]) =>
           channel.promoted !== undefined && isSame(channel.promoted, built) ? [name] : [],
@@ -41,6 +49,10 @@ export async function readBuilds(
       };
     }),
   );
+}
+
+function isHeld({ holds }: WorkloadDocument, digest: string): boolean {
+  return holds.some((each) => each.digest === digest);
 }
 
 function isSame(one: Built, other: Built): boolean {

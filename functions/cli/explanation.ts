@@ -10,6 +10,7 @@ import {
 } from "../../shared/ledger/ledger.ts";
 import { matchAddress } from "./address.ts";
 import {
+  concerns,
   type EventView,
   type RolloutView,
   readEvents,
@@ -56,6 +57,8 @@ export type Explained =
       readonly address: string;
       /** Absent when it was only ever skipped. */
       readonly workload?: WorkloadView;
+      /** The images that it runs, as far as they have builds, channels or holds. */
+      readonly images: readonly ImageDocument[];
       readonly rollouts: readonly RolloutView[];
       /** Events with a verdict for it. */
       readonly events: readonly EventView[];
@@ -140,9 +143,17 @@ async function explainWorkload(
 ): Promise<Explained & { readonly kind: "workload" }> {
   const events = heard.filter((event) => concerns(event, address)).slice(0, limit);
   const workload = workloads.find((each) => each.workload === address);
-  if (workload === undefined) return { kind: "workload", address, rollouts: [], events };
+  if (workload === undefined) return { kind: "workload", address, images: [], rollouts: [], events };
   const rollouts = await readRollouts(ledger, workloads, { workload: workload.workload }, limit);
-  return { kind: "workload", address, workload, rollouts: withCommits(rollouts, images), events };
+  const own = images.filter(({ repository }) => repositoriesOf(workload).includes(repository));
+  return {
+    kind: "workload",
+    address,
+    workload,
+    images: own,
+    rollouts: withCommits(rollouts, images),
+    events,
+  };
 }
 
 async function explainImage(
@@ -229,10 +240,6 @@ function otherTags(heard: readonly EventView[], asked: string): readonly OtherTa
     last.set(tag, { tag, heardMs: event.heardMs, event: event.id });
   }
   return [...last.values()];
-}
-
-function concerns({ verdicts }: EventView, address: string): boolean {
-  return verdicts.some(({ workload }) => workload === address);
 }
 
 function repositoriesOf({ wanted }: WorkloadDocument): readonly Repository[] {

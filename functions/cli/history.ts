@@ -26,6 +26,8 @@ export interface EventView extends EventDocument {
 /** A workload with its newest rollout. */
 export interface WorkloadView extends WorkloadDocument {
   readonly newest?: RolloutView;
+  /** The one that failed before it, where the newest undoes it or tries it again. */
+  readonly failed?: RolloutView;
 }
 
 /** How many rollouts and events a command reads before it sorts them. */
@@ -37,7 +39,13 @@ export async function readWorkloads(ledger: Ledger): Promise<readonly WorkloadVi
   return Promise.all(
     workloads.map(async ({ value }) => {
       const newest = await readRollout(ledger, value, value.seq);
-      return { ...value, ...(newest === undefined ? {} : { newest }) };
+      const of = newest?.cause.of;
+      const failed = of === undefined ? undefined : await readRollout(ledger, value, of);
+      return {
+        ...value,
+        ...(newest === undefined ? {} : { newest }),
+        ...(failed === undefined ? {} : { failed }),
+      };
     }),
   );
 }
@@ -93,6 +101,12 @@ export function withCommits(
     });
     return commits.length === 0 ? rollout : { ...rollout, commits: Object.fromEntries(commits) };
   });
+}
+
+/** Whether an event was about a workload: judged for it, or an order for it. */
+export function concerns({ verdicts, order }: EventDocument, workload: string): boolean {
+  if (order !== undefined && "workload" in order && order.workload === workload) return true;
+  return verdicts.some((verdict) => verdict.workload === workload);
 }
 
 export function isOpen(state: RolloutState): boolean {

@@ -84,8 +84,20 @@ function readWhole(
   return [{ ...wanted, generation: wanted?.generation ?? 0, repository, tag, digest }];
 }
 
-/** Digests that the ledger has of a workload. */
-export function digestsOf(document: WorkloadDocument): readonly Digest[] {
+/** How many rollouts of a workload are looked through for a digest. */
+const readRollouts = 30;
+
+/** Digests that the ledger has of a workload, those that it was brought away from included. */
+export async function digestsOf(
+  document: WorkloadDocument,
+  ledger: Pick<Ledger, "rollouts">,
+): Promise<readonly Digest[]> {
+  const rollouts = await ledger.rollouts({ workload: document.workload }, readRollouts);
+  const rolledOut = rollouts.flatMap(({ value }) => Object.values(value.to));
+  return [...recordedDigests(document), ...rolledOut.map(({ digest }) => digest)];
+}
+
+function recordedDigests(document: WorkloadDocument): readonly Digest[] {
   const { lastGood = {}, earlierGood = [], baseline = {}, holds, open, wanted } = document;
   const images = [lastGood, ...earlierGood, baseline].flatMap((each) => Object.values(each));
   return [

@@ -1,4 +1,4 @@
-import { waysBack } from "../../shared/decide/aftermath.ts";
+import { goodsOf, waysBack } from "../../shared/decide/aftermath.ts";
 import type { Digest, Repository } from "../../shared/domain/reference.ts";
 import type { Wanted } from "../../shared/domain/rollout.ts";
 import type { WorkloadId } from "../../shared/domain/workload.ts";
@@ -75,8 +75,12 @@ export function previewDeploy(
 }
 
 /** What `rollback` would do; `undefined`: nothing is on record to go back to. */
-export function previewRollback(document: WorkloadDocument, pin: Until): Previewed | undefined {
-  const { lastGood, earlierGood = [], baseline, open, workload } = document;
+export async function previewRollback(
+  document: WorkloadDocument,
+  ledger: Pick<Ledger, "get">,
+  pin: Until,
+): Promise<Previewed | undefined> {
+  const { open, workload } = document;
   const running = { ...recorded(document), ...open?.to };
   const from = digestsBy(running);
   if (open?.cause.kind === "rollback") {
@@ -87,11 +91,21 @@ export function previewRollback(document: WorkloadDocument, pin: Until): Preview
       isSo: document.pin?.until === pin,
     };
   }
-  const goods = [lastGood, ...earlierGood, baseline].filter((images) => images !== undefined);
-  const [to] = waysBack(running, goods);
+  const repositories = new Set(Object.values(running).map(({ repository }) => repository));
+  const images = await Promise.all([...repositories].map((each) => ledger.get("images", each)));
+  const everywhere = images.flatMap((image) => image?.value.holds ?? []);
+  const [to] = waysBack(running, goodsOf(document, everywhere));
   if (to === undefined) return undefined;
   const text = `${wantedText(entriesOf(running, (_, name) => to[name] !== undefined))} -> ${wantedText(to)}`;
   return { change: { workload, from, to: digestsBy(to), pin }, text, isSo: false };
+}
+
+/** What `rollback --channel` would do to a workload that was brought back before. */
+export function previewStay(document: WorkloadDocument, pin: Until): Previewed {
+  const running = recorded(document);
+  const from = digestsBy(running);
+  const change = { workload: document.workload, from, to: from, pin };
+  return { change, text: `stays at ${wantedText(running)}, where it was brought back to`, isSo: false };
 }
 
 /** Until when a pin holds, for a person. */

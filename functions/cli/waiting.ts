@@ -9,7 +9,7 @@ import type { Answer, Call, CliContext } from "./command.ts";
 import { isOpen, type RolloutView, readRollout } from "./history.ts";
 import { oneLine } from "./render/table.ts";
 import { took } from "./render/time.ts";
-import { explainVerdict } from "./render/words.ts";
+import { explainVerdict, shortDigests } from "./render/words.ts";
 
 /** The answer to a command that has published. */
 export type Published = Answer & {
@@ -254,5 +254,5 @@ async function rolloutsOf(
 
 function eventState({ state, outcome, detail }: EventDocument): string {
   const what = outcome === undefined ? "" : `: ${outcome}: ${explainOutcome(outcome).sentence}`;
-  return `${state}${what}${detail === undefined ? "" : ` (${detail})`}`;
+  return `${state}${what}${detail === undefined ? "" : ` (${shortDigests(detail)})`}`;
 }

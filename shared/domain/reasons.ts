@@ -11,8 +11,8 @@ export const skipReasons = {
     next: "Nothing to do.",
   },
   paused: {
-    sentence: "It is paused by its own label `landfall.pause`.",
-    next: "Remove the label from the service; the next push of the tag is deployed.",
+    sentence: "It is paused: a person ordered that, or it has the label `landfall.pause`.",
+    next: "`landfall resume WORKLOAD` ends an order's pause and looks at what was missed; after the label is removed, push again or `landfall replay` the event.",
   },
   frozen: {
     sentence: "Nothing is deployed to its target now: a freeze of the configuration holds.",
@@ -27,8 +27,8 @@ export const skipReasons = {
     next: "`landfall release WORKLOAD` lets it follow its image again; a pin `--until next` also ends with something newer.",
   },
   held: {
-    sentence: "This digest is held for this workload: it was deployed before and failed by its own fault.",
-    next: "Push an image that works; another digest is not held.",
+    sentence: "This digest is held: it failed there by its own fault, or a person holds it.",
+    next: "Push an image that works, another digest is not held; or `landfall release` what is held.",
   },
   dirty: {
     sentence: "It runs a tag that ends in `-dirty`: somebody put work in progress there by hand.",

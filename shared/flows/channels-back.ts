@@ -18,6 +18,22 @@ type Moved =
     }
   | { readonly kind: "refused"; readonly detail: string };
 
+/**
+ * Whether a workload was brought away from what its channels have, all of them: then only the tags are to go back, to what
+ * it runs.
+ */
+export async function hasLeftChannels(deps: FlowDeps, running: Wanted): Promise<boolean> {
+  let isOnChannel = false;
+  for (const { repository, tag, digest } of Object.values(running)) {
+    if (!deps.rule(repository).channels.some((each) => each.tag === tag)) continue;
+    isOnChannel = true;
+    const { promoted, intent, asked } = channelOf((await loadImage(deps, repository)).value, tag);
+    const has = (asked ?? intent?.to ?? promoted)?.digest;
+    if (has === undefined || has === digest) return false;
+  }
+  return isOnChannel;
+}
+
 /** As if a person had ordered each channel to be promoted to what the workload goes back to: only a newer head moves it on. */
 export async function channelsBack(deps: FlowDeps, message: OrderMessage, to: Wanted): Promise<Moved> {
   const byImage = Map.groupBy(Object.values(to), ({ repository }) => repository);

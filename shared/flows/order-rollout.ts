@@ -7,7 +7,7 @@ import { shows, type Wanted } from "../domain/rollout.ts";
 import type { Container, Workload, WorkloadId } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
 import { type Hold, rolloutId, type Stored, type WorkloadDocument } from "../ledger/ledger.ts";
-import { channelsBack } from "./channels-back.ts";
+import { channelsBack, hasLeftChannels } from "./channels-back.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { printTime } from "./freezes.ts";
 import { loadImage } from "./image.ts";
@@ -89,6 +89,9 @@ export async function bringBack(
     ...Object.fromEntries(workload.containers.flatMap((container) => runningOf(stored, container))),
     ...open?.to,
   };
+  if (order.channel === true && open === undefined && (await hasLeftChannels(deps, running))) {
+    return begin(deps, message, named, order, running, `${workload.id} stays where it is`);
+  }
   const everywhere = await heldEverywhere(deps, running);
   const goods = stored === undefined ? [] : goodsOf(stored.value, everywhere);
   for (const to of waysBack(running, goods)) {

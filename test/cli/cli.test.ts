@@ -244,7 +244,7 @@ describe("landfall explain", () => {
       "The registry: v1 is bbbbbbbbbbbb, seen 59 s ago; change number 2, before it aaaaaaaaaaaa.",
       "1 min ago (2026-11-22 02:00:00Z): docker.io/acme/web:v1 pushed by ada",
       "outcome  observed: The registry was asked",
-      "It is paused by its own label `landfall.pause`. Remove the label",
+      "It is paused: a person ordered that, or it has the label `landfall.pause`. `landfall resume WORKLOAD`",
       "It runs the same repository, but follows another tag. (it follows v0)",
       "Waits: A target could not be asked. (no answer)",
       "Other tags of docker.io/acme/web that were heard\n  v2  1 h ago",
@@ -304,7 +304,7 @@ describe("landfall explain", () => {
   it("knows a workload that was only ever skipped", async () => {
     const { out } = await cli("explain db");
     expect(out).toContain("int/db\n\nLandfall has rolled nothing out there.");
-    expect(out).toContain("It is paused by its own label");
+    expect(out).toContain("It is paused: ");
   });
 
   it("tells of an event all its verdicts and its rollouts", async () => {

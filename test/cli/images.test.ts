@@ -192,8 +192,8 @@ describe("landfall list", () => {
     const { builds } = (
       await cli("list web --json", { images: [image({ prod: channel("b", { promoted: adopted }) })] })
     ).json();
-    expect(builds.at(-1)).toEqual({ ...adopted, isHead: false, channels: ["prod"] });
-    expect(builds[1]).toEqual({ ...built("c"), isHead: true, channels: [] });
+    expect(builds.at(-1)).toEqual({ ...adopted, isHead: false, channels: ["prod"], held: [] });
+    expect(builds[1]).toEqual({ ...built("c"), isHead: true, channels: [], held: [] });
   });
 
   it("shows as many as are asked for, whole as data", async () => {

@@ -6,6 +6,8 @@ import { runCli } from "../../functions/cli/main.ts";
 import type { OrderMessage } from "../../shared/bus/bus.ts";
 import { inlineBus } from "../../shared/bus/inline.ts";
 import { systemClock } from "../../shared/clock.ts";
+import { newBudget } from "../../shared/flows/deps.ts";
+import { sweep } from "../../shared/flows/sweep.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
 import { channelRule, imageWorld, repository } from "../flows/image-world.ts";
 import { digestOf, type World, world } from "../flows/world.ts";
@@ -40,8 +42,14 @@ async function landfall(here: World, line: string) {
       ...here.clock,
       sleep: async (ms) => {
         here.clock.set(here.clock.now() + ms);
-        for (const message of await published()) await here.deliver(message, here.instance());
-        await here.settle();
+        const deps = here.instance();
+        here.undelivered.push(...(await published()));
+        // Not until nothing is left to do: a pause may be.
+        for (let minute = 0; minute < 4; minute++) {
+          for (const message of here.undelivered.splice(0)) await here.deliver(message, deps, true);
+          here.clock.set(here.clock.now() + 60_000);
+          await sweep(deps, newBudget(here.clock));
+        }
       },
     },
     progress: () => {},
@@ -252,6 +260,95 @@ describe("--wait", () => {
     await here.settle();
     const { code, out } = await landfall(here, "replay push-b --wait");
     expect([code, out]).toEqual([0, expect.stringContaining("It already runs this digest.")]);
+  });
+});
+
+describe("what stands for a workload", () => {
+  it("is told with who, why, until when, and the command that ends it", async () => {
+    const here = world();
+    await deployed(here, "b", "c");
+    await landfall(here, "rollback web --wait --reason 'slow checkout'");
+    await landfall(here, `hold web ${short("c")} --wait --reason leaks`);
+    await landfall(here, `hold acme/web@${short("b")} --wait`);
+    await landfall(here, "pause web --for 2h --wait --reason inventory");
+    const { out } = await landfall(here, "status");
+    expect(out).toMatch(/swarm\/web +succeeded .*pinned; paused; held: /);
+    expect(out).toMatch(/pinned +by \S+ .* by a rollback, until something newer comes: slow checkout/);
+    expect(out).toMatch(/paused +by \S+ .*, until 2026-01-05 \S+Z \(in 1 h\): inventory/);
+    expect(out).toMatch(new RegExp(`held +${short("c")} by .*: leaks`));
+    expect(out).toMatch(new RegExp(`held +everywhere: ${short("b")} by`));
+    for (const next of [
+      "landfall release swarm/web`",
+      "landfall resume swarm/web`",
+      `landfall release swarm/web ${short("c")}\``,
+      `landfall release docker.io/acme/web@${short("b")}\``,
+    ]) {
+      expect(out).toContain(next);
+    }
+    expect(out).toContain("1 workload, 0 rolling out, 0 failed, 1 pinned, 1 paused, 1 with a held digest.");
+    expect((await landfall(here, "explain web")).out).toContain("landfall resume swarm/web`");
+  });
+
+  it("is told of a rollback by Landfall: what was wrong, and what it went back to", async () => {
+    const here = world();
+    await deployed(here, "b", "X");
+    const { out } = await landfall(here, "status web");
+    expect(out).toMatch(/swarm\/web +rolled-back +docker.io\/acme\/web:v1/);
+    expect(out).toMatch(
+      new RegExp(
+        `it went back to docker.io/acme/web:v1@${short("b")} by rollout 3; rollout 2 to .*${short("X")} failed, blamed on the image: `,
+      ),
+    );
+    expect(out).toMatch(new RegExp(`held +${short("X")} by Landfall`));
+    expect(out).toContain("1 rolled back");
+  });
+
+  it("is told when its channel still names what it was brought away from", async () => {
+    const workloads = { web: `acme/web:prod@${digestOf("m1")}` };
+    const here = imageWorld({ channels: [channelRule("prod")], workloads });
+    for (const name of ["m2", "m3"]) {
+      await here.built(name);
+      await here.settle();
+    }
+    await landfall(here, "rollback web --wait");
+    const { out } = await landfall(here, "status");
+    expect(out).toContain(`docker.io/acme/web:prod still names ${short("m3")}, and this runs ${short("m2")}`);
+    expect((await landfall(here, "rollback web --channel --dry-run")).out).toContain("stays at");
+    await landfall(here, "rollback web --channel --wait");
+    expect([here.at("prod"), here.runs()]).toEqual(["m2", "m2, replaced 3 times"]);
+    expect((await landfall(here, "status")).out).not.toContain("still names");
+  });
+
+  it("is in the list of builds", async () => {
+    const workloads = { web: `acme/web:prod@${digestOf("m1")}` };
+    const here = imageWorld({ channels: [channelRule("prod")], workloads });
+    await here.built("m2");
+    await here.settle();
+    await landfall(here, "hold web --wait");
+    await landfall(here, `hold acme/web@${short("m2")} --wait --reason 'bad migration'`);
+    const { out } = await landfall(here, "list acme/web");
+    expect(out).toMatch(/\(held: everywhere, swarm\/web\)/);
+    expect(out).toMatch(/\(held\) .*: bad migration; `landfall release/);
+  });
+});
+
+describe("an order on record", () => {
+  it("is shown with who gave it and why", async () => {
+    const here = world();
+    await deployed(here, "b", "c");
+    await landfall(here, "rollback web --wait --reason 'slow checkout'");
+    await landfall(here, `hold acme/web@${short("c")} --wait`);
+    const { out } = await landfall(here, "ledger");
+    expect(out).toMatch(
+      / rollback +done +swarm\/web +ordered by \S+: slow checkout: 1 of 1 planned +rollback-/,
+    );
+    expect(out).toMatch(new RegExp(` hold +done +docker.io/acme/web@${short("c")} +ordered by`));
+    expect((await landfall(here, "ledger --workload web")).out).toContain("slow checkout");
+    const event = /rollback-[0-9a-f-]{36}/.exec(out)?.[0];
+    const told = (await landfall(here, `explain ${event}`)).out;
+    expect(told).toMatch(/swarm\/web: \S+ ordered rollback: slow checkout/);
+    expect(told).toMatch(/outcome +ordered: The order was taken/);
+    expect(told).toContain("rollout 3: succeeded");
   });
 });
 

@@ -198,6 +198,23 @@ describe("an order to roll back with its channel", () => {
     ]);
   });
 
+  it("moves the tag alone when the workload was brought back before", async () => {
+    const here = ordered(imageWorld({ channels, workloads }));
+    for (const name of ["m2", "m3"]) {
+      await here.built(name);
+      await here.settle();
+    }
+    await here.give(rollback);
+    await here.settle();
+    expect((await here.give({ ...rollback, channel: true })).outcome).toBe("ordered");
+    await here.settle();
+    expect([here.at("prod"), here.runs("web"), here.runs("api")]).toEqual([
+      "m2",
+      "m2, replaced 3 times",
+      "m2, replaced 3 times",
+    ]);
+  });
+
   it("is refused for a workload that is on no channel", async () => {
     const here = orders();
     await deployed(here, "b");

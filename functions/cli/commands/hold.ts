@@ -104,7 +104,8 @@ async function forWorkload(asked: string, text: string | undefined, ledger: Ledg
     const each = containers.map(({ repository, digest }) => `  ${shortDigest(digest)}  ${repository}`);
     return { kind: "usage", text: [`${workload} runs several digests; say which one:`, ...each].join("\n") };
   }
-  const meant = text === undefined ? { digest: first.digest } : namedDigest(text, digestsOf(document));
+  const meant =
+    text === undefined ? { digest: first.digest } : namedDigest(text, await digestsOf(document, ledger));
   if ("kind" in meant) return meant;
   const { digest } = meant;
   const { repository: image } = containers.find((each) => each.digest === digest) ?? first;
@@ -138,7 +139,7 @@ export async function namedImageDigest(
     Object.values(recorded(each)).some((container) => container.repository === repository),
   );
   const known = [
-    ...running.flatMap(digestsOf),
+    ...(await Promise.all(running.map((each) => digestsOf(each, ledger)))).flat(),
     ...(image?.builds ?? []).map(({ digest }) => digest),
     ...(image?.holds ?? []).map(({ digest }) => digest),
     ...Object.values(image?.channels ?? {}).flatMap(({ promoted }) => promoted?.digest ?? []),

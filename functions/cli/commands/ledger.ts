@@ -2,7 +2,7 @@ import type { WorkloadId } from "../../../shared/domain/workload.ts";
 import type { Ledger } from "../../../shared/ledger/ledger.ts";
 import { matchAddress, unmatched } from "../address.ts";
 import { type Command, countOf } from "../command.ts";
-import { type EventView, type RolloutView, readEvents, readRollouts } from "../history.ts";
+import { concerns, type EventView, type RolloutView, readEvents, readRollouts } from "../history.ts";
 import { renderTimeline } from "../render/timeline.ts";
 
 const defaultLimit = 20;
@@ -64,7 +64,7 @@ async function eventsOf(
 ): Promise<readonly EventView[]> {
   if (workload === undefined) return readEvents(opened, {}, nowMs, limit);
   const events = await readEvents(opened, {}, nowMs);
-  return events.filter(({ verdicts }) => verdicts.some((verdict) => verdict.workload === workload));
+  return events.filter((event) => concerns(event, workload));
 }
 
 /** The newest of both kinds together. */

@@ -20,7 +20,7 @@ export const list: Command = {
     limit: { type: "string", value: "N", about: `Builds to show; ${defaultLimit} when not given.` },
   },
   help: `The builds that are known, heard last first: with jobs that finish in any order that is not the order of their
-commits. (head) marks the newest commit that was accepted; a channel's name, what that channel has. Up to 100 builds are
+commits. (head) marks the newest commit that was accepted; a channel's name, what that channel has; (held: …), for whom it is held. Up to 100 builds are
 kept of each image that has \`git\` in the configuration.
 
 IMAGE needs no host when only one repository of that name is known.`,
@@ -41,7 +41,8 @@ IMAGE needs no host when only one repository of that name is known.`,
       const image = choose(asked, await readImages(ledger));
       if ("kind" in image) return image;
       const { repository, head, channels } = image;
-      const builds = await readBuilds(ledger, image, limit);
+      const workloads = (await ledger.workloads()).map(({ value }) => value);
+      const builds = await readBuilds(ledger, image, workloads, limit);
       const nowMs = clock.now();
       const parts = [
         renderImages([image], nowMs),

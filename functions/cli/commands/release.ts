@@ -78,7 +78,8 @@ async function releaseWorkload(
   const named = await namedWorkload(asked, ledger);
   if ("kind" in named) return named;
   const { id: workload, document } = named;
-  const meant = text === undefined ? undefined : namedDigest(text, document ? digestsOf(document) : []);
+  const meant =
+    text === undefined ? undefined : namedDigest(text, document ? await digestsOf(document, ledger) : []);
   if (meant !== undefined && "kind" in meant) return meant;
   const { pin, holds = [] } = document ?? {};
   const lifted = text === undefined ? pin : undefined;

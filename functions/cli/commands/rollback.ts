@@ -1,9 +1,10 @@
 import type { Wanted } from "../../../shared/domain/rollout.ts";
+import type { Ledger } from "../../../shared/ledger/ledger.ts";
 import type { WorkloadDocument } from "../../../shared/ledger/workload-document.ts";
 import type { Command } from "../command.ts";
 import { namedWorkload, recorded } from "../named.ts";
 import { giveOrder, orderMessage, orderOptions, reasonOf, untilOf, untilOption } from "../ordering.ts";
-import { pinText, previewRollback } from "../preview.ts";
+import { pinText, previewRollback, previewStay } from "../preview.ts";
 
 export const rollback: Command = {
   name: "rollback",
@@ -26,7 +27,8 @@ the next newer build or digest through, --until release nothing before \`landfal
 digest away for good, and let anything newer through: \`landfall hold\`.
 
 A channel's tag stays where it is, and \`landfall status\` says so; with --channel the tag goes back to the same digest, as
-if it had been promoted by hand, and moves on with the next newer commit.
+if it had been promoted by hand, and moves on with the next newer commit. Of a workload that was brought back before,
+--channel moves the tag alone, to what runs there.
 
 If somebody else was faster, the order changes nothing: two who give it at once go back once.`,
   examples: [
@@ -46,7 +48,13 @@ If somebody else was faster, the order changes nothing: two who give it at once 
       const named = await namedWorkload(asked, ledger);
       if ("kind" in named) return named;
       const { id: workload, document } = named;
-      const previewed = document === undefined ? undefined : previewRollback(document, said.until);
+      const isLeft = isChannel && document !== undefined && (await hasLeftChannels(document, ledger));
+      const previewed =
+        document === undefined
+          ? undefined
+          : isLeft
+            ? previewStay(document, said.until)
+            : await previewRollback(document, ledger, said.until);
       if (document === undefined || previewed === undefined) {
         const how = "`landfall deploy IMAGE:TAG WORKLOAD` brings it to a tag that you name";
         return { kind: "failed", text: `Nothing is on record that ${workload} ran well before: ${how}.` };
@@ -87,6 +95,18 @@ If somebody else was faster, the order changes nothing: two who give it at once 
 
 function channelsOf(document: WorkloadDocument): readonly Wanted[string][] {
   return Object.values(recorded(document)).filter(({ line }) => line === "channel");
+}
+
+/** Whether it was brought away from what its channels have, so that only their tags are to go back. */
+async function hasLeftChannels(document: WorkloadDocument, ledger: Pick<Ledger, "get">): Promise<boolean> {
+  const channels = channelsOf(document);
+  const left = await Promise.all(
+    channels.map(async ({ repository, tag, digest }) => {
+      const promoted = (await ledger.get("images", repository))?.value.channels[tag]?.promoted;
+      return promoted !== undefined && promoted.digest !== digest;
+    }),
+  );
+  return document.open === undefined && channels.length > 0 && left.every((each) => each);
 }
 
 function isOn(document: WorkloadDocument, repository: string, tag: string): boolean {

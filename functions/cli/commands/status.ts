@@ -14,8 +14,9 @@ export const status: Command = {
 accepted, and one for each channel: what it has, since when, and what it waits for or who moved it.
 
 Then one line a container: the state of the newest rollout, the image and the digest that Landfall put there, since when,
-and why it waits or failed. An arrow shows a rollout under way. Workloads that no push has concerned yet are not
-on record.
+and why it waits or failed. An arrow shows a rollout under way. Below stands, for each workload that does not simply follow
+its image, who pinned, paused or held it, what was rolled back and why, and the command that ends it. Workloads that no
+push and no full run has met yet are not on record.
 
 WORKLOAD is an address such as swarm-prod/web, or any tail of it that is unique, such as web.`,
   examples: [
@@ -31,7 +32,8 @@ WORKLOAD is an address such as swarm-prod/web, or any tail of it that is unique,
       if (asked !== undefined) {
         const chosen = choose(asked, all);
         if ("kind" in chosen) return chosen;
-        return { kind: "done", text: renderStatus(chosen, clock.now()), json: { workloads: chosen } };
+        const text = renderStatus(chosen, clock.now(), await readImages(ledger));
+        return { kind: "done", text, json: { workloads: chosen } };
       }
       const images = await readImages(ledger);
       const json = { images, workloads: all };
@@ -41,7 +43,7 @@ WORKLOAD is an address such as swarm-prod/web, or any tail of it that is unique,
       }
       const parts = [
         ...(images.length === 0 ? [] : [renderImages(images, clock.now())]),
-        ...(all.length === 0 ? [] : [renderStatus(all, clock.now())]),
+        ...(all.length === 0 ? [] : [renderStatus(all, clock.now(), images)]),
       ];
       return { kind: "done", text: parts.join("\n\n"), json };
     } finally {

@@ -8,7 +8,16 @@ import { renderRollout, renderRollouts } from "./rollouts.ts";
 import { renderStatus } from "./status.ts";
 import { columns, indented, oneLine, table } from "./table.ts";
 import { ago, instant } from "./time.ts";
-import { explainVerdict, mannerText, shortCommit, shortDigest, shortImage, subjectOf } from "./words.ts";
+import {
+  explainVerdict,
+  mannerText,
+  orderText,
+  shortCommit,
+  shortDigest,
+  shortDigests,
+  shortImage,
+  subjectOf,
+} from "./words.ts";
 
 const maxOtherTags = 10;
 
@@ -53,21 +62,21 @@ function renderImage(image: Explained & { kind: "image" }, nowMs: number): reado
     ...(image.workloads.length === 0
       ? []
       : [
-          `Workloads that Landfall deployed ${image.repository} to\n${indented(renderStatus(image.workloads, nowMs), "  ")}`,
+          `Workloads that Landfall deployed ${image.repository} to\n${indented(renderStatus(image.workloads, nowMs, image.image === undefined ? [] : [image.image]), "  ")}`,
         ]),
     ...nearMisses(image, nowMs),
   ];
 }
 
 function renderWorkload(
-  { address, workload, rollouts, events }: Explained & { kind: "workload" },
+  { address, workload, images, rollouts, events }: Explained & { kind: "workload" },
   nowMs: number,
 ): readonly string[] {
-  const details = workload === undefined ? "" : facts(workload, nowMs);
+  const details = workload === undefined ? "" : facts(workload);
   return [
     workload === undefined
       ? `${address}\n\nLandfall has rolled nothing out there.`
-      : renderStatus([workload], nowMs),
+      : renderStatus([workload], nowMs, images),
     ...(details === "" ? [] : [details]),
     ...rollouts.map((rollout) => renderRollout(rollout, nowMs)),
     ...(events.length === 0
@@ -111,12 +120,13 @@ function renderEvent(event: EventView, nowMs: number): string {
 
 /** What was heard, of what and from whom. */
 function headline(event: EventView): string {
-  const { push, build, promote, reconcile } = event;
+  const { push, build, promote, reconcile, order } = event;
   const subject = subjectOf(event);
   if (reconcile !== undefined) {
     const manner = mannerText(reconcile);
     return `${event.by} asked for a full run of ${subject}${manner === "" ? "" : ` (${manner})`}`;
   }
+  if (order !== undefined) return `${subject}: ${event.by} ordered ${shortDigests(orderText(order))}`;
   if (promote !== undefined) return `${subject}: ${promote.by} ordered to ${orders[promote.how]}`;
   if (build !== undefined) {
     const { branch, commit, tag } = build;
@@ -147,18 +157,15 @@ function renderVerdicts(verdicts: readonly Verdict[]): string {
   );
 }
 
-function facts({ deployed, lastGood, baseline, holds }: WorkloadView, nowMs: number): string {
+function facts({ deployed, lastGood, earlierGood = [], baseline }: WorkloadView): string {
   const images = (references: Readonly<Record<string, string>> | undefined) =>
     references === undefined ? [] : [Object.values(references).map(shortImage).join(" ")];
   return columns(
     [
       ...(deployed === undefined ? [] : [["deployed", Object.values(deployed).map(shortDigest).join(" ")]]),
       ...images(lastGood).map((image) => ["last good", image]),
+      ...images(earlierGood[0]).map((image) => ["good before", image]),
       ...images(baseline).map((image) => ["before Landfall", image]),
-      ...holds.map(({ digest, reason, sinceMs }) => [
-        "held",
-        `${shortDigest(digest)} since ${ago(sinceMs, nowMs)}: ${reason}`,
-      ]),
     ],
     "",
   );
@@ -193,10 +200,6 @@ function neverHeard(name: string, meant: string | undefined): string {
     "If it was pushed: check that the registry's webhook points here and was delivered, that its secret is one of `webhooks`,",
     "and that the name and the tag are spelled as they were pushed (tags are case-sensitive).",
   ].join("\n");
-}
-
-function shortDigests(text: string): string {
-  return text.replace(/sha256:([0-9a-f]{12})[0-9a-f]{52}/g, "$1");
 }
 
 function joined(parts: readonly string[]): string {

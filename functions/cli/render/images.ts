@@ -18,7 +18,7 @@ function buildName({ commit, tag }: Pick<Built, "commit" | "tag">): string {
 }
 
 function rowsOf(image: ImageDocument, nowMs: number): readonly (readonly string[])[] {
-  const { repository, head, channels } = image;
+  const { repository, head, channels, builds } = image;
   const first =
     head === undefined
       ? ["(head)", "-", "-", "", "no build is accepted yet"]
@@ -29,6 +29,13 @@ function rowsOf(image: ImageDocument, nowMs: number): readonly (readonly string[
           ago(head.acceptedMs, nowMs),
           head.generation > image.planned ? beingPlanned : "",
         ];
+  const held = (image.holds ?? []).map((hold) => [
+    "(held)",
+    nameOf(image, hold.digest),
+    shortDigest(hold.digest),
+    ago(hold.sinceMs, nowMs),
+    `by ${hold.by ?? "Landfall"}: ${hold.reason}; \`landfall release ${repository}@${shortDigest(hold.digest)}\``,
+  ]);
   const rest = Object.entries(channels).map(([tag, channel]) => [
     tag,
     channel.promoted === undefined ? "-" : buildName(channel.promoted),
@@ -36,7 +43,12 @@ function rowsOf(image: ImageDocument, nowMs: number): readonly (readonly string[
     channel.promotedMs === undefined ? "" : ago(channel.promotedMs, nowMs),
     channelNote(image, tag, channel, nowMs),
   ]);
-  return [first, ...rest].map((row, index) => [index === 0 ? repository : "", ...row]);
+  // An image without an order is on record for what is held of it.
+  const hasOrder = head !== undefined || rest.length > 0 || builds.length > 0 || held.length === 0;
+  return [...(hasOrder ? [first] : []), ...rest, ...held].map((row, index) => [
+    index === 0 ? repository : "",
+    ...row,
+  ]);
 }
 
 const beingPlanned = "workloads are being looked at";

@@ -36,10 +36,13 @@ function eventCells(event: EventView): readonly string[] {
   const { id, state, outcome, verdicts, more } = event;
   const planned = verdicts.filter(({ kind }) => kind === "planned").length;
   const counts = verdicts.length + more === 0 ? "" : `: ${planned} of ${verdicts.length + more} planned`;
-  return [kindOf(event), state, subjectOf(event), `${outcome ?? "-"}${counts}`, id];
+  const { order, by } = event;
+  const who = order === undefined ? "" : ` by ${by}${order.reason === undefined ? "" : `: ${order.reason}`}`;
+  return [kindOf(event), state, subjectOf(event), `${outcome ?? "-"}${who}${counts}`, id];
 }
 
-function kindOf({ push, build, promote, reconcile }: EventView): string {
+function kindOf({ push, build, promote, reconcile, order }: EventView): string {
+  if (order !== undefined) return order.do;
   if (reconcile !== undefined) return "full run";
   if (push !== undefined) return push.source === "sweep" ? "sweep" : "push";
   if (build !== undefined) return "build";

@@ -1,10 +1,12 @@
 import { isCommit } from "../../../shared/domain/commit.ts";
 import type { FullRunRequest } from "../../../shared/domain/full-run.ts";
+import type { Order } from "../../../shared/domain/order.ts";
 import { explainOutcome } from "../../../shared/domain/outcomes.ts";
 import { type Explanation, explainSkip } from "../../../shared/domain/reasons.ts";
 import { printReference } from "../../../shared/domain/reference.ts";
 import type { Wanted } from "../../../shared/domain/rollout.ts";
 import { type EventDocument, imageOf, type Verdict } from "../../../shared/ledger/ledger.ts";
+import { instant } from "./time.ts";
 
 /** What was decided for one workload, as a sentence and a way on (empty when there is nothing to do). */
 export function explainVerdict({ kind, reason, detail, seq }: Verdict): Explanation {
@@ -52,10 +54,49 @@ export function shortCommit(text: string): string {
 export function subjectOf(event: EventDocument): string {
   const { reconcile } = event;
   if (reconcile !== undefined) return scopeText(reconcile);
+  if (event.order !== undefined) return orderedText(event.order);
   const image = imageOf(event);
   if (image === undefined) return "(unreadable message)";
   const { repository, tag } = image;
   return printReference({ repository, ...(tag === undefined ? {} : { tag }) });
+}
+
+/** What an order is about: a workload, else an image, else another event. */
+function orderedText(order: Order): string {
+  if (order.do === "replay") return order.of;
+  if (order.workload !== undefined) return order.workload;
+  if (!("image" in order) || order.image === undefined) return "-";
+  return `${order.image}@${shortDigest(order.digest)}`;
+}
+
+/** What a person ordered, and why, e.g. `deploy docker.io/acme/web:v1: the one that worked`. */
+export function orderText(order: Order): string {
+  const why = order.reason === undefined ? "" : `: ${order.reason}`;
+  return `${[order.do, ...detailOf(order)].join(" ")}${why}`;
+}
+
+function detailOf(order: Order): readonly string[] {
+  switch (order.do) {
+    case "deploy":
+      return [`${order.image}:${order.tag}`, ...pinned(order.until)];
+    case "rollback":
+      return [...(order.channel === true ? ["with its channel"] : []), ...pinned(order.until)];
+    case "hold":
+      return [shortDigest(order.digest)];
+    case "release":
+      return order.digest === undefined ? [] : [shortDigest(order.digest)];
+    case "pause":
+      return order.untilMs === undefined ? [] : [`until ${instant(order.untilMs)}`];
+    case "resume":
+    case "replay":
+      return [];
+    default:
+      return order satisfies never;
+  }
+}
+
+function pinned(until: "next" | "release"): readonly string[] {
+  return until === "release" ? ["until it is released"] : [];
 }
 
 /** What a full run is asked to look at, e.g. `everything` or `swarm-prod, docker.io/acme/web`. */
@@ -81,4 +122,9 @@ export function wantedText(wanted: Wanted): string {
       return entries.length > 1 ? `${container}=${image}` : image;
     })
     .join(" ");
+}
+
+/** A text with its digests as tables show them. */
+export function shortDigests(text: string): string {
+  return text.replace(/sha256:([0-9a-f]{12})[0-9a-f]{52}/g, "$1");
 }
