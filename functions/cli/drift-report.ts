@@ -29,16 +29,25 @@ export interface ReportView {
 /** Rollouts that are looked up for one answer. */
 const maxLookups = 500;
 
+interface LastReport {
+  readonly underWay?: NonNullable<LeaseDocument["holder"]>;
+  readonly last?: ReportView;
+  /** Plans that the guard stopped in runs before that one, and that nobody has approved. */
+  readonly waiting: readonly GuardedPlan[];
+}
+
+function isTold(view: ReportView | undefined, plan: string): boolean {
+  return view?.report.guarded.some(({ fingerprint }) => fingerprint === plan) ?? false;
+}
+
 /** What is under way, and the report that was finished last; absent where there is none. */
-export async function readLastReport(
-  ledger: Pick<Ledger, "get">,
-  nowMs: number,
-): Promise<{ readonly underWay?: NonNullable<LeaseDocument["holder"]>; readonly last?: ReportView }> {
-  const { holder, report } = (await ledger.get("leases", fullRunLease))?.value ?? {};
+export async function readLastReport(ledger: Pick<Ledger, "get">, nowMs: number): Promise<LastReport> {
+  const { holder, report, guarded = [] } = (await ledger.get("leases", fullRunLease))?.value ?? {};
   const last = report === undefined ? undefined : await readReport(ledger, report);
   return {
     ...(holder === undefined || holder.untilMs <= nowMs ? {} : { underWay: holder }),
     ...(last === undefined ? {} : { last }),
+    waiting: guarded.filter(({ fingerprint }) => !isTold(last, fingerprint)),
   };
 }
 
@@ -66,9 +75,21 @@ async function stateOf(
   return stored === undefined ? undefined : (await readRollout(ledger, stored.value, seq))?.state;
 }
 
+/** A report as data. */
+export function reportJson({ id, report, rows }: ReportView): Readonly<Record<string, unknown>> {
+  const { chunks: _, expireMs: __, rows: ___, ...facts } = report;
+  return { report: id, ...facts, rows };
+}
+
 /** The command that deploys exactly the plan that the guard stopped. */
-export function approval({ fingerprint, target }: GuardedPlan, { adopt }: ReportDocument): string {
-  return `landfall reconcile --approve ${fingerprint}${adopt ? " --adopt" : ""} --target ${target}`;
+export function approval({ fingerprint }: Pick<GuardedPlan, "fingerprint">): string {
+  return `landfall reconcile --approve ${fingerprint}`;
+}
+
+/** Fingerprints of the plans that wait for an approval, newest first. */
+export async function waitingPlans(ledger: Pick<Ledger, "get">): Promise<readonly string[]> {
+  const lease = await ledger.get("leases", fullRunLease);
+  return (lease?.value.guarded ?? []).map(({ fingerprint }) => fingerprint);
 }
 
 function shownOf({ workload, verdict, reason, seq }: DriftRow, { adopt, guarded }: ReportDocument): string {

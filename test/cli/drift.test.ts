@@ -128,15 +128,66 @@ describe("landfall drift", () => {
     expect(out).toMatch(/^prod\/web +missed .* would be brought to bbbbbbbbbbbb$/m);
   });
 
-  it.each<[name: string, adopt: boolean, verdict: string, command: string]>([
-    ["scheduled", false, "missed", "landfall reconcile --approve 0123456789ab --target prod"],
-    ["that adopts", true, "new", "landfall reconcile --approve 0123456789ab --adopt --target prod"],
-  ])("says how to approve what the guard stopped of a run %s", async (_name, adopt, verdict, command) => {
+  it.each<[name: string, adopt: boolean, verdict: string]>([
+    ["scheduled", false, "missed"],
+    ["that adopts", true, "new"],
+  ])("says how to approve what the guard stopped of a run %s", async (_name, adopt, verdict) => {
     const guarded = [{ target: "prod", fingerprint: "0123456789ab", actionable: 4, references: 5 }];
     const { out } = await cli("drift", reported([row("prod/web", verdict)], { guarded, adopt }));
     expect(shown(out)).toEqual(["prod/web guarded"]);
     expect(out).toContain("The guard stopped prod: 4 of 5 images would be deployed");
-    expect(out).toContain(`\n  ${command}\n`);
+    expect(out).toContain("\n  landfall reconcile --approve 0123456789ab\n");
+  });
+
+  it("shows plans of earlier runs that still wait for an approval", async () => {
+    const plan = { target: "int", fingerprint: "ba9876543210", actionable: 3, references: 4 };
+    const content = { ...reported([row("prod/fine", "in-sync")], { guarded: [] }), waiting: [plan] };
+    const { out, code } = await cli("drift --detailed-exitcode", content);
+    expect(out).toContain("The guard stopped int: 3 of 4 images");
+    expect(out).toContain("\n  landfall reconcile --approve ba9876543210\n");
+    expect(code).toBe(0);
+    const told = { ...reported([], { guarded: [plan] }), waiting: [plan] };
+    expect((await cli("drift", told)).out.match(/The guard stopped/g)).toHaveLength(1);
+  });
+
+  it("shows a rollout that failed before all else, and what is repaired after what nobody repairs", async () => {
+    const content = {
+      ...reported([
+        row("prod/hand", "changed-outside", { seq: 3 }),
+        row("prod/late", "missed"),
+        row("prod/other", "unknown"),
+        row("prod/web", "missed", { seq: 3 }),
+      ]),
+      workloads: [workload("prod/web", 3)],
+      rollouts: [rollout("prod/web", 3, { state: "rolled-back" })],
+    };
+    expect(shown((await cli("drift", content)).out)).toEqual([
+      "prod/web missed",
+      "prod/other unknown",
+      "prod/hand changed-outside",
+      "prod/late missed",
+    ]);
+  });
+
+  it("says how much of a target is nothing that it could deploy", async () => {
+    const targets = [
+      { target: "prod", workloads: 3, unmanaged: 2, references: 1 },
+      { target: "int", workloads: 3, unmanaged: 0, references: 1 },
+    ];
+    const { out } = await cli("drift", reported([], { targets }));
+    expect(out).toContain("prod also has 2 workloads of which nothing is followed.");
+    expect(out).not.toContain("int also");
+  });
+
+  it.each(["drift drift-1", "explain drift-1"])("shows a report by its id: %s", async (line) => {
+    const { out, code } = await cli(line, reported(mixed));
+    expect(code).toBe(0);
+    expect(shown(out)).toHaveLength(7);
+    expect((await cli(`${line} --json`, reported(mixed))).json().rows).toHaveLength(9);
+  });
+
+  it("says when there is no such report", async () => {
+    expect((await cli("drift drift-2", reported(mixed))).err).toContain("There is no report drift-2");
   });
 
   it("tells what could not be asked", async () => {

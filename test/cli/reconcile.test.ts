@@ -25,6 +25,8 @@ beforeEach(async () => {
   sent = [];
   await put("workloads", "prod/web", workload("prod/web", 3));
   await put("workloads", "int/api", workload("int/api", 1));
+  const guarded = [{ target: "prod", fingerprint: "0123456789ab", actionable: 4, references: 5 }];
+  await put("leases", "full-run", { guarded });
 });
 afterEach(async () => {
   await ledger.close();
@@ -32,7 +34,7 @@ afterEach(async () => {
 });
 
 /** Puts a document on record in place of what was there. */
-async function put<C extends "events" | "workloads" | "rollouts" | "reports">(
+async function put<C extends "events" | "workloads" | "rollouts" | "reports" | "leases">(
   collection: C,
   id: string,
   value: Documents[C],
@@ -139,10 +141,7 @@ describe("landfall reconcile", () => {
     ],
     ["reconcile --target prod --target int", { dryRun: false, adopt: false, targets: ["prod", "int"] }],
     ["reconcile --image acme/web", { dryRun: false, adopt: false, images: ["docker.io/acme/web"] }],
-    [
-      "reconcile --approve 0123456789ab --adopt --target prod",
-      { dryRun: false, adopt: true, targets: ["prod"], approve: "0123456789ab" },
-    ],
+    ["reconcile --approve 0123456789ab", { dryRun: false, adopt: false, approve: "0123456789ab" }],
   ])("asks by message: %s", async (line, run) => {
     const { code, out } = await landfall(line.split(" "));
     expect(code).toBe(0);
@@ -162,7 +161,9 @@ describe("landfall reconcile", () => {
     ["reconcile prod", 2, "`prod` is one argument too many"],
     ["reconcile --workload prod/wbe", 1, "Did you mean `prod/web`?"],
     ["reconcile --image acme/web:v1", 2, "without a tag"],
-    ["reconcile --approve yes", 2, "as `landfall drift` shows it"],
+    ["reconcile --approve yes", 1, "No plan `yes` waits for an approval"],
+    ["reconcile --approve 0123456789ac", 1, "Did you mean `0123456789ab`?"],
+    ["reconcile --approve 0123456789ab --adopt --target prod", 2, "leave --adopt, --target away"],
     ["reconcile --target prodd", 1, "Did you mean `prod`?"],
     ["reconcile --adopted", 2, "Did you mean `--adopt`?"],
     ["reconcile --timeout soon", 2, "--timeout needs a duration"],
@@ -242,7 +243,9 @@ describe("landfall reconcile", () => {
     expect(json()).toMatchObject({
       published: true,
       ended: true,
-      report: { id: "drift-1", dryRun: false, rows: [{ ...late, shown: "missed", rollout: "succeeded" }] },
+      report: "drift-1",
+      dryRun: false,
+      rows: [{ ...late, shown: "missed", rollout: "succeeded" }],
     });
   });
 

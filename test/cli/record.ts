@@ -177,6 +177,8 @@ export interface Content {
   readonly refs?: Readonly<Record<string, Digest>>;
   /** The last full run. */
   readonly report?: { readonly report: ReportDocument; readonly rows: readonly DriftRow[] };
+  /** Plans that wait for an approval. */
+  readonly waiting?: LeaseDocument["guarded"];
   /** Who is at a full run now. */
   readonly holder?: LeaseDocument["holder"];
 }
@@ -227,10 +229,11 @@ export async function ledgerOf(content: Content): Promise<Ledger> {
 
 const rowsPerChunk = 2;
 
-function reportWrites({ report: last, holder }: Content): readonly Write[] {
+function reportWrites({ report: last, holder, waiting }: Content): readonly Write[] {
   const lease = {
     ...(holder === undefined ? {} : { holder }),
     ...(last === undefined ? {} : { report: "drift-1" }),
+    ...(waiting === undefined ? {} : { guarded: waiting }),
   };
   const turn: Write = { collection: "leases", id: "full-run", value: lease, expect: 0 };
   if (last === undefined) return holder === undefined ? [] : [turn];

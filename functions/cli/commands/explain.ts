@@ -1,6 +1,8 @@
 import { ambiguous } from "../address.ts";
 import { type Command, countOf } from "../command.ts";
+import { readReport, reportJson } from "../drift-report.ts";
 import { explain as explainAsked, isKnown } from "../explanation.ts";
+import { renderReport } from "../render/drift.ts";
 import { renderExplanation } from "../render/explanation.ts";
 
 const defaultLimit = 5;
@@ -21,7 +23,7 @@ export const explain: Command = {
 commit, the verdict for each workload with its reason and what to do about it, the rollouts that followed, its head and
 channels, and near misses: other tags of the same repository that were heard, workloads that were skipped. Asked about a
 workload: its rollouts and what concerned it. Asked about an event, by the id that a webhook, publish or promote answered
-with: the same for that one.
+with: the same for that one. Asked about a full run's report, by the id that its rollouts name: as \`landfall drift\`.
 
 An image needs no host when it is on Docker Hub or when only one repository of that name is known. Without a tag all
 tags are shown; a full commit id in the tag's place finds its builds, whatever their tags.`,
@@ -46,6 +48,10 @@ tags are shown; a full commit id in the tag's place finds its builds, whatever t
     if (typeof limit !== "number") return limit;
     const ledger = await openLedger();
     try {
+      const report = await readReport(ledger, asked);
+      if (report !== undefined) {
+        return { kind: "done", text: renderReport(report, clock.now(), false), json: reportJson(report) };
+      }
       const answer = await explainAsked(ledger, asked, clock.now(), limit);
       switch (answer.kind) {
         case "invalid":

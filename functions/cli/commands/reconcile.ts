@@ -3,7 +3,7 @@ import { nearest } from "../../../shared/config/nearest.ts";
 import type { FullRunRequest } from "../../../shared/domain/full-run.ts";
 import type { Ledger } from "../../../shared/ledger/ledger.ts";
 import { type Answer, type Call, type CliContext, type Command, listOf } from "../command.ts";
-import { readReport } from "../drift-report.ts";
+import { readReport, reportJson, waitingPlans } from "../drift-report.ts";
 import { namedRepository, namedWorkload } from "../named.ts";
 import { giveOrder } from "../ordering.ts";
 import { publishingOptions } from "../publishing.ts";
@@ -47,7 +47,7 @@ its turn. With --wait the report is shown when it is done; \`landfall drift\` sh
     ["reconcile --wait", "do it, and tell when all runs"],
     ["reconcile --adopt --workload prod/web --wait", "take back what somebody changed by hand"],
     ["reconcile --target swarm-prod --image acme/web", "only what runs this image there"],
-    ["reconcile --approve 3f2a9c417be0 --target swarm-prod", "the plan that the guard stopped"],
+    ["reconcile --approve 3f2a9c417be0", "the plan that the guard stopped"],
   ],
   async run(call, context) {
     const isDry = call.options["dry-run"] === true;
@@ -76,12 +76,7 @@ async function requestOf(
   open: () => Promise<Ledger>,
 ): Promise<FullRunRequest | Answer> {
   const { adopt, approve, "dry-run": dryRun } = call.options;
-  if (typeof approve === "string" && !/^[0-9a-f]{6,64}$/.test(approve)) {
-    return {
-      kind: "usage",
-      text: "--approve needs the fingerprint of a plan, as `landfall drift` shows it.",
-    };
-  }
+  if (typeof approve === "string") return approvalOf(call, approve, await open());
   const targets = listOf(call, "target");
   const unknown = await unknownTarget(targets, context);
   if (unknown !== undefined) return unknown;
@@ -107,8 +102,27 @@ async function requestOf(
     ...(targets.length === 0 ? {} : { targets: [...targets] }),
     ...(workloads.length === 0 ? {} : { workloads }),
     ...(images.length === 0 ? {} : { images }),
-    ...(typeof approve === "string" ? { approve } : {}),
   };
+}
+
+/** The plan says by itself what it is about. */
+async function approvalOf(
+  { options }: Call,
+  approve: string,
+  ledger: Pick<Ledger, "get">,
+): Promise<FullRunRequest | Answer> {
+  const narrowing = ["adopt", "target", "workload", "image"].filter((name) => options[name] !== undefined);
+  if (narrowing.length > 0) {
+    const text = `--approve deploys exactly the plan that was stopped: leave --${narrowing.join(", --")} away.`;
+    return { kind: "usage", text };
+  }
+  const waiting = await waitingPlans(ledger);
+  if (waiting.includes(approve)) {
+    return { dryRun: options["dry-run"] === true, adopt: false, approve };
+  }
+  const meant = nearest(approve, waiting);
+  const hint = meant === undefined ? "`landfall drift` shows those that do." : `Did you mean \`${meant}\`?`;
+  return { kind: "failed", text: `No plan \`${approve}\` waits for an approval. ${hint}` };
 }
 
 /** What the configuration has against the targets, where there is one. */
@@ -135,12 +149,8 @@ async function withReport(
   const view = id === undefined ? undefined : await readReport(ledger, id);
   if (view === undefined || answer.kind === "usage") return answer;
   const { report, rows } = view;
-  const { chunks: _, expireMs: __, rows: ___, ...facts } = report;
   const text = `${answer.text}\n\n${renderReport(view, nowMs, false)}`;
-  const json = {
-    ...(answer.json as Readonly<Record<string, unknown>>),
-    report: { id: view.id, ...facts, rows },
-  };
+  const json = { ...(answer.json as Readonly<Record<string, unknown>>), ...reportJson(view) };
   const isStopped = report.guarded.length > 0 && !report.dryRun;
   if (answer.kind === "failed" || isStopped) return { kind: "failed", text, json };
   const isCalm = rows.every(({ verdict }) => verdict === "in-sync") && report.troubles.length === 0;

@@ -1,16 +1,31 @@
 import { explainDrift } from "../../../shared/domain/drift-verdicts.ts";
 import { explainSkip, isSkipReason } from "../../../shared/domain/reasons.ts";
 import { parseReference, printReference } from "../../../shared/domain/reference.ts";
+import type { RolloutState } from "../../../shared/domain/rollout.ts";
+import type { GuardedPlan } from "../../../shared/ledger/report-document.ts";
 import { approval, type DriftView, type ReportView } from "../drift-report.ts";
 import { columns, oneLine, table } from "./table.ts";
 import { ago, instant, took } from "./time.ts";
 import { shortDigest, shortImage } from "./words.ts";
 
 /** What somebody has to look at first; all that is not named here comes after it. */
-const order = ["fighting", "guarded", "changed-outside", "missing", "unknown", "missed", "new"];
+const order = [
+  "fighting",
+  "guarded",
+  "changed-outside",
+  "missing",
+  "unknown",
+  "differs",
+  "stale",
+  "degraded",
+  "missed",
+  "would-roll-out",
+  "new",
+];
 /** What is only counted, unless all is to be shown. */
 const quiet = "in-sync";
 const maxRows = 200;
+const failed: ReadonlySet<RolloutState> = new Set(["failed", "rolled-back", "rollback-unavailable"]);
 
 /** What a full run found: one line a container, what needs somebody first; then what it could not do, and how to go on. */
 export function renderReport({ report, rows }: ReportView, nowMs: number, all: boolean): string {
@@ -23,10 +38,7 @@ export function renderReport({ report, rows }: ReportView, nowMs: number, all: b
     headline(report, rows, nowMs),
     ...(listed.length === 0 ? [] : [tableOf(listed, report.dryRun)]),
     ...(more === 0 ? [] : [`... and ${more} more: \`landfall drift --all\`.`]),
-    ...report.guarded.map(
-      (plan) =>
-        `The guard stopped ${plan.target}: ${plan.actionable} of ${plan.references} images would be deployed though no event explains it. To deploy exactly this plan:\n  ${approval(plan, report)}`,
-    ),
+    ...report.guarded.map(renderPlan),
     ...(report.troubles.length === 0
       ? []
       : [`What could not be asked:\n${report.troubles.map((each) => `  ${oneLine(each)}`).join("\n")}`]),
@@ -35,8 +47,18 @@ export function renderReport({ report, rows }: ReportView, nowMs: number, all: b
   return parts.join("\n\n");
 }
 
+/** What the guard stopped, and how to go on. */
+export function renderPlan(plan: GuardedPlan): string {
+  const { target, actionable, references } = plan;
+  return [
+    `The guard stopped ${target}: ${actionable} of ${references} images would be deployed though no event explains it.`,
+    "To deploy exactly this plan:",
+    `  ${approval(plan)}`,
+  ].join("\n");
+}
+
 function headline(
-  { startedMs, finishedMs = startedMs, by, dryRun, adopt }: ReportView["report"],
+  { startedMs, finishedMs = startedMs, by, dryRun, adopt, targets = [] }: ReportView["report"],
   rows: readonly DriftView[],
   nowMs: number,
 ): string {
@@ -48,6 +70,12 @@ function headline(
   return [
     `${ago(finishedMs, nowMs)} (${instant(finishedMs)}): compared ${rows.length} container${rows.length === 1 ? "" : "s"} in ${took(finishedMs - startedMs)}, for ${oneLine(by)}${how.length === 0 ? "" : ` (${how.join(", ")})`}`,
     ...(counted.length === 0 ? [] : [`${counted.join(", ")}.`]),
+    ...targets
+      .filter(({ unmanaged }) => unmanaged > 0)
+      .map(
+        ({ target, unmanaged }) =>
+          `${target} also has ${unmanaged} workload${unmanaged === 1 ? "" : "s"} of which nothing is followed.`,
+      ),
   ].join("\n");
 }
 
@@ -94,7 +122,7 @@ function shortDigests(text: string): string {
 function legend(rows: readonly DriftView[]): readonly string[] {
   const names = [...new Set(rows.map(({ shown }) => shown))];
   const lines = names.flatMap((name) => {
-    const explained = isSkipReason(name) ? explainSkip(name) : explainDrift(name);
+    const explained = explainDrift(name) ?? (isSkipReason(name) ? explainSkip(name) : undefined);
     return explained === undefined
       ? []
       : [[name, [explained.sentence, explained.next].filter((part) => part !== "").join(" ")]];
@@ -102,8 +130,10 @@ function legend(rows: readonly DriftView[]): readonly string[] {
   return lines.length === 0 ? [] : [columns(lines, "  ")];
 }
 
-function rank({ shown }: DriftView): number {
-  const at = order.indexOf(shown);
+/** What is being repaired needs nobody, unless that fails. */
+function rank({ shown, seq, rollout }: DriftView): number {
+  if (rollout !== undefined && failed.has(rollout)) return -1;
+  const at = order.indexOf(seq === undefined ? shown : "missed");
   if (at !== -1) return at;
   return shown === quiet ? order.length + 1 : order.length;
 }
