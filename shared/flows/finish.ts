@@ -2,7 +2,7 @@ import { type Aftermath, decideAftermath, goodsOf } from "../decide/aftermath.ts
 import type { Digest } from "../domain/reference.ts";
 import { printReference } from "../domain/reference.ts";
 import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
-import type { OpenRollout, WorkloadDocument, Write } from "../ledger/ledger.ts";
+import type { Hold, OpenRollout, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { closing, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
@@ -136,7 +136,7 @@ function consequences(
       return {
         ...(isUnproven ? { unproven: { ...before.unproven, ...digests } } : unproven),
         ...(end.stands === true ? { deployed } : {}),
-        holds: [...before.holds, ...held.map((digest) => ({ digest, reason: end.reason, sinceMs: nowMs }))],
+        holds: [...before.holds, ...held.map((digest) => holdOf(digest, to, end.reason, nowMs))],
       };
     }
     case "superseded":
@@ -168,4 +168,9 @@ function goodNow(
     ? known.slice(back === -1 ? known.length : back + 1)
     : known.filter((images) => !same(images));
   return { lastGood: next, earlierGood: earlier.slice(0, maxEarlierGood) };
+}
+
+function holdOf(digest: Digest, to: Wanted, reason: string, sinceMs: number): Hold {
+  const containers = Object.keys(to).filter((name) => to[name]?.digest === digest);
+  return { digest, reason, sinceMs, containers };
 }

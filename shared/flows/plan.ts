@@ -3,7 +3,7 @@ import { asFollowed } from "../decide/way-back.ts";
 import { type Cause, raised, type Wanted, type WantedContainer } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
 import type { Built } from "../ledger/image-document.ts";
-import type { Check, Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
+import type { Check, Hold, Stored, Verdict, WorkloadDocument } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { printTime } from "./freezes.ts";
 import { imageSays, platformMismatch, runsNewer } from "./plan-checks.ts";
@@ -164,14 +164,23 @@ async function write(
   { to, again }: PushDecision & { readonly kind: "roll-out" },
   checks: readonly Check[],
 ): Promise<Ticket | undefined> {
-  // Another digest was observed since: that lifts what failed, and a person's pin; what a person holds stays.
-  const holds = (stored?.value.holds ?? []).filter(({ by }) => by !== undefined);
+  const holds = (stored?.value.holds ?? []).filter((hold) => !isLifted(hold, request.seen, to));
   const { writes, ticket } = await planWrites(
     deps,
-    { ...request, to, again: again === true, more: { holds } },
+    { ...request, to, again: again === true, more: { ...request.more, holds } },
     stored,
   );
   return (await record(deps, "workload.plan", writes, checks)) === "written" ? ticket : undefined;
+}
+
+/**
+ * Another digest was observed since: that lifts what failed, in the containers that follow it, and a person's pin. What a
+ * person holds stays.
+ */
+function isLifted({ by, containers }: Hold, { repository, digest }: Observed, to: Wanted): boolean {
+  if (by !== undefined) return false;
+  const isNews = (name: string) => to[name]?.repository === repository && to[name].digest === digest;
+  return containers === undefined || containers.some(isNews);
 }
 
 /** As if nothing had been deployed: then nobody can have changed it since. */

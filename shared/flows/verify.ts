@@ -1,11 +1,12 @@
-import { decideBlind, decideVerify, noMemory } from "../decide/verify.ts";
-import { shows } from "../domain/rollout.ts";
+import { decideBlind, decideVerify, noMemory, type VerifyDecision } from "../decide/verify.ts";
+import { shows, type Wanted } from "../domain/rollout.ts";
 import { isTargetTrouble, messageOf, retryAfterOf } from "../errors.ts";
 import type { VerifyMemory } from "../ledger/ledger.ts";
 import type { Look } from "../targets/target.ts";
 import { type Budget, type FlowDeps, type FlowTarget, isGlance, leftMs } from "./deps.ts";
 import { finish } from "./finish.ts";
 import type { Ticket } from "./plan-writes.ts";
+import { isThere } from "./roll-back.ts";
 import { save } from "./save.ts";
 
 const pollMs = 500;
@@ -50,7 +51,7 @@ export async function verify(
     } else {
       const decision = decideVerify(facts, memory, seen.look, nowMs, deps.verify);
       if (decision.kind !== "wait") {
-        const { kind: state, ...rest } = decision;
+        const { kind: state, ...rest } = await blamed(deps, open.to, decision);
         const stands = seen.look !== undefined && shows(seen.look.workload, open.to);
         return finish(deps, ticket, { state, ...rest, stands });
       }
@@ -68,6 +69,22 @@ export async function verify(
   const message = { kind: "continue", workload: document.value.workload, seq: open.seq } as const;
   await deps.recorder.step("bus.continue", () => deps.bus.publish([message]));
   return undefined;
+}
+
+/** Whatever the target says, an image that is in its registry no more is to blame itself. */
+async function blamed<T extends Exclude<VerifyDecision, { kind: "wait" }>>(
+  deps: FlowDeps,
+  to: Wanted,
+  decision: T,
+): Promise<T> {
+  if (decision.kind !== "failed" || decision.blame !== "environment") return decision;
+  const guilty: string[] = [];
+  for (const [name, wanted] of Object.entries(to)) {
+    if (!(await isThere(deps, { [name]: wanted }))) guilty.push(name);
+  }
+  if (guilty.length === 0) return decision;
+  const reason = `${decision.reason}; ${guilty.join(", ")}: the registry does not have the image any more`;
+  return { ...decision, reason, blame: "image", guilty };
 }
 
 type Seen =

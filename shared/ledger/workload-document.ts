@@ -9,6 +9,8 @@ export interface Hold {
   readonly sinceMs: number;
   /** Who holds it; absent: Landfall, because it failed there. A person's hold is lifted by nothing but a release. */
   readonly by?: string;
+  /** The containers that it failed in: only something newer for one of them lifts it. Absent: for any. */
+  readonly containers?: readonly string[];
 }
 
 /** A person has brought a workload to what it runs. */
