@@ -84,14 +84,16 @@ export function decideVerify(
     return { kind: "failed", reason: `${sentence}${own}`, blame, guilty, short, restored };
   };
 
-  if (look.update === "rolled-back") {
+  const isThere = shows(look.workload, facts.to);
+  // One that is to undo another may find that the target has gone back by itself: that is what it is for.
+  if (look.update === "rolled-back" && !isThere) {
     return failed(memory.said ?? look.message ?? "the target rolled the update back", true);
   }
   if (look.update === "rolling-back") {
     const said = look.message === undefined ? {} : { said: look.message };
     return { kind: "wait", memory: { ...memory, ...said }, note: "the target is rolling back by itself" };
   }
-  if (!shows(look.workload, facts.to)) return { kind: "superseded", reason: "changed by someone else" };
+  if (!isThere) return { kind: "superseded", reason: "changed by someone else" };
   if (look.update === "paused") return failed(look.message ?? "the target paused the update");
   if (look.wantedTasks === 0)
     return { kind: "succeeded", reason: `unproven: ${look.unproven ?? "no tasks"}` };

@@ -301,6 +301,14 @@ describe("verification of a rollout", () => {
       },
     },
     {
+      name: "goes by its tasks where the target went back to just that: a rollback that came second",
+      looks: [
+        [2, { ...both, update: "rolled-back" }],
+        [100, { ...both, update: "rolled-back" }],
+      ],
+      expected: { kind: "succeeded" },
+    },
+    {
       name: "gives what runs its window, though nobody looked until the time was up",
       looks: [[3_600, both]],
       expected: { kind: "wait" },

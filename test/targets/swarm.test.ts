@@ -402,6 +402,11 @@ describe("what a Swarm says of a workload", () => {
       look: { state: "failed", environment: true, error: "No such image: acme/web:v1" },
     },
     {
+      name: "was started on a node that is too busy",
+      wire: { Status: { State: "failed", Err: "network sandbox does not exist for container web.1.x" } },
+      look: { state: "failed", environment: true },
+    },
+    {
       name: "finds no node",
       wire: { Status: { State: "pending", Err: "no suitable node (unsupported platform on 1 node)" } },
       look: { state: "starting", environment: true },
