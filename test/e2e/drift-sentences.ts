@@ -1,5 +1,6 @@
 import { describe, expect, it, type TestContext } from "vitest";
 import type { Digest } from "../../shared/domain/reference.ts";
+import { runProgram } from "./program.ts";
 import {
   digestIn,
   expectSameRows,
@@ -114,10 +115,15 @@ export function driftSentences(kind: string, place: DriftPlace): void {
         }),
       ]);
 
-      const dry = await landfall.full({ adopt: true, dryRun: true });
+      const address = `prod/${place.addressOf(web)}`;
+      const shown = await runProgram(
+        ["reconcile", "--adopt", "--dry-run", "--workload", address],
+        landfall.env,
+      );
+      expect(shown).toMatch(new RegExp(`^${address} +changed-outside `, "m"));
       expect(await place.stand(web)).toEqual(changed);
       const startedMs = Date.now();
-      expectSameRows(dry, await landfall.full({ adopt: true }));
+      await runProgram(["reconcile", "--adopt", "--workload", address, "--wait"], landfall.env);
       await landfall.ended(2);
       print(`adopted ${Date.now() - startedMs} ms after the run was asked for`);
       const after = await place.stand(web);

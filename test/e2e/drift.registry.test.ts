@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, it, type TestContext } from "vitest";
 import type { Digest } from "../../shared/domain/reference.ts";
 import { type FaultyProxy, type FaultyProxyOptions, faultyProxy } from "../doubles/faulty-proxy.ts";
+import { runProgram } from "./program.ts";
 import { digestIn, startReconciled, type TestRepository, testRepository } from "./reconciled.ts";
 import { swarm } from "./services.ts";
 import { testbed } from "./testbed.ts";
@@ -64,12 +65,13 @@ describe.concurrent("a registry", () => {
     expect(await stands(services)).toEqual(before);
 
     says = "wrong";
+    expect((await landfall.full()).guarded.map(({ fingerprint }) => fingerprint)).toEqual([plan]);
+    expect(await stands(services)).toEqual(before);
     const startedMs = Date.now();
-    const approved = await landfall.full({ approve: plan });
-    expect(approved.guarded).toEqual([]);
-    expect(approved.rows.map(({ seq }) => seq)).toEqual(Array(5).fill(1));
-    await landfall.ended(5);
-    print(`0 of 5 restarted in 4 runs; the approved plan was deployed within ${Date.now() - startedMs} ms`);
+    await runProgram(["reconcile", "--approve", plan, "--wait"], landfall.env);
+    const rollouts = await landfall.ended(5);
+    expect(rollouts.map(({ state, seq }) => [state, seq])).toEqual(Array(5).fill(["succeeded", 1]));
+    print(`0 of 5 restarted in 5 runs; the approved plan was deployed within ${Date.now() - startedMs} ms`);
     expect((await stands(services)).map(({ image }) => image).toSorted()).toEqual(wrong.toSorted());
     expect((await landfall.full()).counts).toEqual({ "in-sync": 5 });
   });
