@@ -7,14 +7,17 @@ import type { OpenRollout, WorkloadDocument } from "../ledger/ledger.ts";
  * person ordered goes through a pause, and what undoes a failure goes on whatever is said of the future.
  */
 export function stoppedBy(
-  { pause, holds }: Pick<WorkloadDocument, "pause" | "holds">,
-  { to, cause, undoes }: Pick<OpenRollout, "to" | "cause" | "undoes">,
+  { pause, holds, pin }: Pick<WorkloadDocument, "pause" | "holds" | "pin">,
+  { to, cause, undoes, stopped }: Pick<OpenRollout, "to" | "cause" | "undoes" | "stopped">,
   nowMs: number,
 ): string | undefined {
   if (undoes !== undefined) return undefined;
+  if (stopped !== undefined) return stopped;
   const hold = holds.find(({ digest }) => Object.values(to).some((wanted) => wanted.digest === digest));
   if (hold !== undefined) return `held by ${hold.by ?? "Landfall"}: ${hold.reason}`;
-  if (cause.kind === "deploy" || cause.kind === "rollback" || pause === undefined) return undefined;
+  // A pin is of who ordered what is under way: nothing else goes on under one.
+  const isOrdered = cause.kind === "deploy" || cause.kind === "rollback" || pin !== undefined;
+  if (isOrdered || pause === undefined) return undefined;
   if ((pause.untilMs ?? Number.POSITIVE_INFINITY) <= nowMs) return undefined;
   return `paused by ${pause.by}${pause.reason === undefined ? "" : `: ${pause.reason}`}`;
 }

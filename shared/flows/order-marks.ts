@@ -3,7 +3,7 @@ import type { Order } from "../domain/order.ts";
 import type { Digest } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
-import type { Hold, Stored, WorkloadDocument, Write } from "../ledger/ledger.ts";
+import type { Hold, OpenRollout, Stored, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { closing, undoneBy } from "./history.ts";
 import { loadImage } from "./image.ts";
@@ -43,6 +43,9 @@ export async function hold(deps: FlowDeps, message: OrderMessage, order: Mark<"h
     const stopped = await stop(deps, document, `held by ${by} everywhere`, digest);
     if (stopped.writes.length > 0) {
       stops.push({ collection: "workloads", id, expect: rev, value: stopped.document }, ...stopped.writes);
+    } else if (isToBeWritten(document, digest)) {
+      const open = { ...document.open, stopped: `held by ${by} everywhere` };
+      stops.push({ collection: "workloads", id, expect: rev, value: { ...document, open } });
     } else if (stands(document, digest) !== "") {
       running.push(document.workload);
     }
@@ -53,6 +56,16 @@ export async function hold(deps: FlowDeps, message: OrderMessage, order: Mark<"h
     detail: `${name} is held everywhere${untouched}`,
     writes: [{ collection: "images", id: before.id, expect: before.rev, value }, ...stops],
   };
+}
+
+/** Whether somebody may be about to write it: who is, meets that it is stopped before the write. */
+function isToBeWritten(
+  document: WorkloadDocument,
+  digest: Digest,
+): document is WorkloadDocument & { readonly open: OpenRollout } {
+  const { open } = document;
+  if (open === undefined || open.state === "verifying" || open.undoes !== undefined) return false;
+  return Object.values(open.to).some((to) => to.digest === digest);
 }
 
 /** What a person should know who holds what is there already. */

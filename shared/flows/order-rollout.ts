@@ -134,7 +134,8 @@ async function begin(
   const { do: kind, until, reason } = order;
   const before = stored?.value;
   const sinceMs = await deps.ledger.clock();
-  const over = { ...before?.wanted, ...(await observedOf(deps, to)) };
+  const { over: observed, checks } = await observedOf(deps, to);
+  const over = { ...before?.wanted, ...observed };
   const pin = { until, by: message.by, sinceMs, over, ...(reason === undefined ? {} : { reason }) };
   // What Landfall held because it failed is a person's to try again; if it fails again, it is held again.
   const digests = Object.values(to).map(({ digest }) => digest);
@@ -154,7 +155,7 @@ async function begin(
     const value = { ...before, pin: { ...pin, over: pinned?.over ?? over }, holds };
     const write = { collection: "workloads", id: workload.id, expect: stored?.rev ?? 0, value } as const;
     const told = `${under.detail}; it is pinned there${moved.detail}`;
-    return { kind: "ordered", detail: told, writes: [write, ...channels], images, ...joined };
+    return { kind: "ordered", detail: told, writes: [write, ...channels], checks, images, ...joined };
   }
   const way = await orderedWay(deps, { at, workload, stored }, order, to);
   if (way.kind !== "goes") return way;
@@ -163,7 +164,7 @@ async function begin(
   const plan = { at, workload, to, cause, heardMs, observedMs: sinceMs, claim: false, via: way.via, more };
   const { writes, ticket } = await planWrites(deps, plan, stored);
   const told = `${detail}${moved.detail}`;
-  return { kind: "ordered", detail: told, writes: [...writes, ...channels], images, ticket };
+  return { kind: "ordered", detail: told, writes: [...writes, ...channels], checks, images, ticket };
 }
 
 /** A target that takes no digest is asked for tags only, and goes back only where that is sure to lead there. */

@@ -3,7 +3,7 @@ import type { Order } from "../domain/order.ts";
 import type { Repository } from "../domain/reference.ts";
 import type { WorkloadId } from "../domain/workload.ts";
 import { LedgerUnavailableError } from "../errors.ts";
-import type { EventDocument, Verdict, Write } from "../ledger/ledger.ts";
+import type { Check, EventDocument, Verdict, Write } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
@@ -23,6 +23,8 @@ export type Ordered =
       readonly kind: "ordered";
       readonly detail: string;
       readonly writes: readonly Write[];
+      /** What it depends on beside that. */
+      readonly checks?: readonly Check[];
       /** The rollout that it began. */
       readonly ticket?: Ticket;
       /** The rollout under way that leads there already. */
@@ -54,7 +56,8 @@ export async function handleOrder(deps: FlowDeps, message: OrderMessage, budget:
     const value = eventOf(message, ordered);
     const event = { collection: "events", id: message.event, expect: known?.rev ?? 0, value } as const;
     const writes: [Write, ...Write[]] = [event, ...(ordered.kind === "ordered" ? ordered.writes : [])];
-    if ((await record(deps, "order.record", writes)) === "conflict") continue;
+    const checks = ordered.kind === "ordered" ? ordered.checks : undefined;
+    if ((await record(deps, "order.record", writes, checks)) === "conflict") continue;
     deps.log.write(isTaken(ordered) ? "notice" : "warning", `${message.by}: ${ordered.detail}`, {
       event: message.event,
       outcome: ordered.kind,

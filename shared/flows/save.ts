@@ -23,7 +23,12 @@ export async function save(
     current = await rebase(deps, current)
   ) {
     const { document } = current;
-    const next = { ...open, to: raised(open.to, current.open.to) };
+    const { to, stopped } = current.open;
+    const next = {
+      ...open,
+      to: raised(open.to, to),
+      ...(stopped === undefined ? {} : { stopped }),
+    };
     const value = {
       ...document.value,
       ...more,
@@ -40,7 +45,8 @@ export async function save(
 
 /**
  * After a conflict: the ticket on the document as it is now, when all that changed is that newer observations of the
- * same digest joined the rollout, or that somebody else looked at it too. Otherwise somebody else moved the workload
+ * same digest joined the rollout, that somebody else looked at it too, or that a
+ * person wants it stopped. Otherwise somebody else moved the workload
  * on, and what was ours is let go.
  */
 export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | undefined> {
@@ -48,7 +54,8 @@ export async function rebase(deps: FlowDeps, ticket: Ticket): Promise<Ticket | u
   const open = document?.value.open;
   if (document !== undefined && open !== undefined && isSame(open, ticket.open)) {
     // Our own lease: its start on this process's clock is known of no copy of it.
-    return { document, open: { ...ticket.open, to: open.to } };
+    const { to, stopped } = open;
+    return { document, open: { ...ticket.open, to, ...(stopped === undefined ? {} : { stopped }) } };
   }
   await letGo(deps, ticket, document);
   return undefined;
@@ -84,8 +91,11 @@ function isSame(one: OpenRollout, other: OpenRollout): boolean {
   );
 }
 
-/** Without what looks at a rollout under verification note: a sweep looks beside the invocation that it belongs to. */
-function unseen(open: OpenRollout): OpenRollout {
+/**
+ * Without what a person said meanwhile, and what looks at a rollout under verification note: a sweep looks beside the
+ * invocation that it belongs to.
+ */
+function unseen({ stopped: _, ...open }: OpenRollout): OpenRollout {
   if (open.state !== "verifying") return open;
   const { verify: _verify, note: _note, ...rest } = open;
   return { ...rest, dueMs: 0 };

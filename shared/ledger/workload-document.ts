@@ -87,6 +87,8 @@ export interface OpenRollout {
   readonly undoes?: Wanted;
   /** How often it was tried again because its environment failed. */
   readonly retries?: number;
+  /** Why a person wants it to be written no more, said when it was under way already. */
+  readonly stopped?: string;
   /** Why it waits, for a person. */
   readonly note?: string;
   /** The target could not be written to: it takes nobody's place on the target until then. */

@@ -42,6 +42,7 @@ describe("a rollout that somebody is about to write", () => {
   it.each<{ name: string; order: Order; reason: string }>([
     { name: "a pause", order: pause, reason: "paused by ann" },
     { name: "a hold of its digest", order: { ...hold("b"), workload: web }, reason: "held by ann: held" },
+    { name: "a hold of its digest everywhere", order: hold("b"), reason: "held by ann everywhere" },
   ])("is not written any more after $name that is read before the write", async ({ order, reason }) => {
     const here = meanwhile("get asked", order);
     // What runs is put right in the record before the write: that is where the order is met.
