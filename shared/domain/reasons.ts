@@ -12,7 +12,7 @@ export const skipReasons = {
   },
   paused: {
     sentence: "It is paused: a person ordered that, or it has the label `landfall.pause`.",
-    next: "`landfall resume WORKLOAD` ends an order's pause and looks at what was missed; after the label is removed, push again or `landfall replay` the event.",
+    next: "`landfall resume WORKLOAD` ends an order's pause and looks at what was missed; after the label is removed the next full run does.",
   },
   frozen: {
     sentence: "Nothing is deployed to its target now: a freeze of the configuration holds.",
