@@ -7,6 +7,7 @@ import { NotifierConfig } from "../notify/config.ts";
 import { RegistryConfig } from "../registry/config.ts";
 import { WebhookConfig } from "../sources/config.ts";
 import { targetConfigs } from "../targets/config.ts";
+import { isCron } from "./cron.ts";
 import { Duration } from "./duration.ts";
 import { ImageConfig } from "./images.ts";
 
@@ -58,12 +59,7 @@ const Freeze = z.strictObject({
   cron: described(
     z
       .string()
-      .check(
-        z.refine(
-          (text) => /^\s*(?:[\d*/,LW#?-]+|[A-Za-z\d*/,#L?-]+)(?:\s+[A-Za-z\d*/,#LW?-]+){4}\s*$/.test(text),
-          "is no cron expression of five fields, e.g. `0 18 * * 5`",
-        ),
-      ),
+      .check(z.refine(isCron, "is no cron expression of five fields that ever begins, e.g. `0 18 * * 5`")),
     "When it begins: minute, hour, day, month, weekday, e.g. `0 18 * * 5` on Fridays at 18:00.",
   ),
   duration: described(Duration, "How long it lasts, e.g. `60h`, of elapsed time."),

@@ -361,7 +361,9 @@ describe("landfall config check", () => {
     const { out, code } = await cli(`config check ${join(folder, "good.yaml")}`);
     expect(code).toBe(0);
     expect(out).toContain("good.yaml is fine.");
-    expect(out).toMatch(/images +docker\.io\/acme\/web prod\n +hash +[0-9a-f]{12}/);
+    expect(out).toMatch(
+      /images +docker\.io\/acme\/web prod\n +freezes +none\n +notify +none: .*\n +hash +[0-9a-f]{12}/,
+    );
   });
 
   it("tells every problem of a bad one", async () => {

@@ -129,6 +129,12 @@ describe("a configuration with mistakes", () => {
       "five fields",
     ],
     [
+      "a freeze that never begins",
+      freeze('{ cron: "0 0 31 4 *", duration: 60h, timezone: UTC }'),
+      "freezes[0].cron (line 3)",
+      "ever begins",
+    ],
+    [
       "a freeze without an end",
       freeze('{ cron: "0 18 * * 5", timezone: UTC }'),
       "freezes[0].duration (line 3)",

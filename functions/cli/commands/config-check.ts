@@ -3,6 +3,7 @@ import { ConfigError } from "../../../shared/errors.ts";
 import { secretProblem } from "../../../shared/sources/hook-secret.ts";
 import type { Command } from "../command.ts";
 import { columns } from "../render/table.ts";
+import { took } from "../render/time.ts";
 
 const defaultFile = "landfall.yaml";
 
@@ -42,13 +43,15 @@ line, with what to write instead. No value of the file is ever printed: it may b
       const loaded = await loadConfig({ path, ...(env === undefined ? {} : { env }) });
       const wrong = call.options.secrets === true ? secretProblems(loaded) : [];
       if (wrong.length > 0) throw new ConfigError(wrong);
-      const { follow, webhooks, registries, git, targets, images, defaults } = loaded.config;
+      const { follow, webhooks, registries, git, targets, images, defaults, freezes, notify } = loaded.config;
       const counts = {
         webhooks: webhooks.length,
         registries: registries.length,
         git: git.length,
         targets: targets.length,
         images: images.length,
+        freezes: freezes.length,
+        notify: notify.length,
       };
       const rows = [
         ["follows", follow.join(", ")],
@@ -72,6 +75,16 @@ line, with what to write instead. No value of the file is ever printed: it may b
             .map(({ image, channels }) => [image, ...channels.map(({ tag }) => tag)].join(" "))
             .join(", ") || "none with an order or rules of their own",
         ],
+        [
+          "freezes",
+          freezes
+            .map(
+              (freeze) =>
+                `${freeze.targets?.join(" ") ?? "all"} from ${freeze.cron} ${freeze.timezone} for ${took(freeze.duration)}`,
+            )
+            .join(", ") || "none",
+        ],
+        ["notify", notify.map(({ kind }) => kind).join(", ") || "none: nobody is told anything"],
         ["hash", loaded.hash],
       ];
       return {
