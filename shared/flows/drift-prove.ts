@@ -25,13 +25,15 @@ export type Prover = (
 
 /** https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md and manifest.md: what two images are compared by. */
 const WireContent = z.object({
-  manifests: z.optional(z.array(z.object({ digest: z.string() }))),
+  manifests: z.optional(
+    z.array(z.object({ digest: z.string(), platform: z.nullish(z.object({ os: z.nullish(z.string()) })) })),
+  ),
   config: z.optional(z.object({ digest: z.string() })),
 });
 
 export function newProver(deps: FlowDeps, target: Target): Prover {
   let asked: Promise<ReadonlyMap<string, ReportedDigests> | string> | undefined;
-  const contents = new Map<string, Promise<Content | undefined>>();
+  const contents = new Map<string, Promise<Content>>();
 
   const contentOf = (repository: Repository, digest: Digest) => {
     const known = contents.get(digest);
@@ -61,8 +63,12 @@ export function newProver(deps: FlowDeps, target: Target): Prover {
     }
     const content = (digest: Digest) => contentOf(repository, digest);
     for (const candidate of candidates) {
-      const same = await Promise.all(reported.map((digest) => isSame(candidate, digest ?? first, content)));
-      if (same.every((each) => each)) return { kind: "runs", digest: candidate };
+      const compared = await Promise.all(
+        reported.map((digest) => compare(candidate, digest ?? first, content)),
+      );
+      if (compared.every((each) => each === "same")) return { kind: "runs", digest: candidate };
+      const silent = compared.find((each) => typeof each === "object");
+      if (silent !== undefined) return { kind: "unknown", reason: "not-comparable", detail: silent.detail };
     }
     if (reported.every((digest) => digest === first)) return { kind: "runs", digest: first };
     return unpinned("it names its image without a digest, and its tasks run different ones");
@@ -74,41 +80,66 @@ function unpinned(detail: string): Proof {
 }
 
 type Content =
+  /** `children`: what runs somewhere; what a builder attests of them is left out. */
   | { readonly kind: "index"; readonly children: readonly Digest[] }
-  | { readonly kind: "manifest"; readonly config: string };
+  | { readonly kind: "manifest"; readonly config: string }
+  /** The registry has no such manifest. */
+  | { readonly kind: "none" }
+  | Silent;
+
+/** The registry cannot be asked, in words. */
+interface Silent {
+  readonly kind: "silent";
+  readonly detail: string;
+}
 
 /**
  * Whether a task that reports a digest runs what is meant: that manifest is one of the meant index, or it has the same
- * configuration. Nodes name an image that they have under several manifests by the one that they got first.
+ * configuration, or it is an index of nothing but manifests of the meant one. Nodes name an image that they have under
+ * several manifests by the one that they got first.
  */
-async function isSame(
+async function compare(
   meant: Digest,
   reported: Digest,
-  contentOf: (digest: Digest) => Promise<Content | undefined>,
-): Promise<boolean> {
-  if (reported === meant) return true;
+  contentOf: (digest: Digest) => Promise<Content>,
+): Promise<"same" | "other" | Silent> {
+  if (reported === meant) return "same";
   const content = await contentOf(meant);
-  if (content?.kind === "index") return content.children.includes(reported);
-  const running = content === undefined ? undefined : await contentOf(reported);
-  return running?.kind === "manifest" && running.config === content?.config;
+  if (content.kind === "silent") return content;
+  const parts = content.kind === "index" ? content.children : [meant];
+  if (parts.includes(reported)) return "same";
+  const running = await contentOf(reported);
+  switch (running.kind) {
+    case "silent":
+      return running;
+    case "none":
+      return "other";
+    case "index":
+      return running.children.length > 0 && running.children.every((each) => parts.includes(each))
+        ? "same"
+        : "other";
+    case "manifest":
+      return content.kind === "manifest" && running.config === content.config ? "same" : "other";
+    default:
+      return running satisfies never;
+  }
 }
 
-async function readContent(
-  deps: FlowDeps,
-  repository: Repository,
-  digest: Digest,
-): Promise<Content | undefined> {
+async function readContent(deps: FlowDeps, repository: Repository, digest: Digest): Promise<Content> {
   try {
     const manifest = await deps.recorder.step("registry.get", () => deps.registry.get(repository, digest));
     const read = manifest && readJson(WireContent, Buffer.from(manifest.bytes));
     if (read?.manifests !== undefined) {
-      const children = read.manifests.map((each) => each.digest).filter((each) => isDigest(each));
-      return { kind: "index", children };
+      const runnable = read.manifests.filter(({ platform }) => platform?.os !== "unknown");
+      return {
+        kind: "index",
+        children: runnable.map((each) => each.digest).filter((each) => isDigest(each)),
+      };
     }
-    return read?.config && { kind: "manifest", config: read.config.digest };
+    return read?.config === undefined ? { kind: "none" } : { kind: "manifest", config: read.config.digest };
   } catch (error) {
     if (registryReason(error) === undefined) throw error;
-    return undefined;
+    return { kind: "silent", detail: messageOf(error) };
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Digest, Repository } from "../../shared/domain/reference.ts";
-import { TargetDeniedError } from "../../shared/errors.ts";
+import { RegistryUnavailableError, TargetDeniedError } from "../../shared/errors.ts";
 import { newBudget } from "../../shared/flows/deps.ts";
 import { fullRun } from "../../shared/flows/full-run.ts";
 import type { Manifest } from "../../shared/registry/registry.ts";
@@ -24,6 +24,15 @@ const single = manifest({ ...config("c"), schemaVersion: 2 });
 const again = manifest({ ...config("c"), schemaVersion: 2, annotations: { built: "again" } });
 const stranger = manifest({ ...config("d"), schemaVersion: 2 });
 const index = manifest({ schemaVersion: 2, manifests: [{ digest: single }, { digest: stranger }] });
+/** As a builder pushes it once more: what it attests is new, what runs is not. */
+const attested = (built: string) => {
+  const attestation = {
+    digest: `sha256:${built.repeat(64)}`,
+    platform: { os: "unknown", architecture: "unknown" },
+  };
+  const platform = { os: "linux", architecture: "amd64" };
+  return manifest({ schemaVersion: 2, manifests: [{ digest: single, platform }, attestation] });
+};
 
 interface Case {
   readonly name: string;
@@ -78,6 +87,18 @@ describe("what runs is compared with what is wanted", () => {
       reported: [single],
       verdict: "in-sync",
     },
+    {
+      name: "the same manifests under a new index",
+      wanted: attested("2"),
+      reported: [attested("1")],
+      verdict: "in-sync",
+    },
+    {
+      name: "an index that lacks a manifest since",
+      wanted: attested("2"),
+      reported: [index],
+      verdict: "new",
+    },
     { name: "another configuration", wanted: again, reported: [stranger, stranger], verdict: "new" },
     {
       name: "pods run different ones",
@@ -120,6 +141,21 @@ describe("what runs is compared with what is wanted", () => {
     expect((await rowOf(here))?.verdict).toBe("in-sync");
     here.registry.push(repository, "v1", index);
     expect((await rowOf(here))?.verdict).toBe("missed");
+  });
+
+  it("deploys nothing while the registry does not say what it is compared with", async () => {
+    const here = standing({ name: "", wanted: index, reported: [index], verdict: "" });
+    await rowOf(here);
+    const next = manifest({ schemaVersion: 2, manifests: [{ digest: single }] });
+    here.registry.push(repository, "v1", next);
+    here.target.reported = async () => new Map([["web", { web: [single] }]]);
+    here.registry.get = async () => {
+      throw new RegistryUnavailableError("docker.io answered 429");
+    };
+    const row = await rowOf(here);
+    expect(row).toMatchObject({ verdict: "unknown", reason: "not-comparable: docker.io answered 429" });
+    await here.settle();
+    expect(here.target.writes).toEqual([]);
   });
 
   it("says why pods cannot be asked", async () => {
