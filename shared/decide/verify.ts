@@ -37,6 +37,13 @@ export type VerifyDecision =
   /** Somebody else moved the workload on: not ours to judge. */
   | { readonly kind: "superseded"; readonly reason: string };
 
+interface Failing {
+  /** The target went back by itself. */
+  readonly restored?: boolean;
+  /** What ended by itself last, so often that the image is to blame. */
+  readonly crashed?: Pick<TaskLook, "error" | "container" | "environment">;
+}
+
 /** What the ledger starts a verification with. */
 export const noMemory: VerifyMemory = { tasks: [], replaced: 0, blindMs: 0 };
 
@@ -71,28 +78,23 @@ export function decideVerify(
   const failures = tasks
     .filter((task) => task.state === "failed" && task.createdMs >= sinceMs)
     .sort((one, other) => one.createdMs - other.createdMs);
-  const isShort =
-    slots(look.tasks.filter((task) => task.desired && task.state === "running")) < look.wantedTasks;
-  const failed = (sentence: string, restored = false): VerifyDecision => {
-    const last = failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
+  const failed = (sentence: string, { restored = false, crashed }: Failing = {}): VerifyDecision => {
+    const last = crashed ?? failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
     // Where no task says anything, there may be none: a quota, or whatever refuses them, shows in the update only.
     const words = last === undefined ? look.message : last.error;
     const own = words === undefined || sentence.includes(words) ? "" : `: ${words}`;
     const isOurs = last !== undefined && (last.container === undefined || last.container in facts.to);
     const blame = isOurs && last.environment !== true ? "image" : "environment";
     const guilty = blame === "image" && last?.container !== undefined ? [last.container] : [];
-    return { kind: "failed", reason: `${sentence}${own}`, blame, guilty, short: isShort, restored };
+    const up = look.tasks.filter((task) => task.desired && task.state === "running");
+    const short = slots(up) < look.wantedTasks;
+    return { kind: "failed", reason: `${sentence}${own}`, blame, guilty, short, restored };
   };
 
   const isThere = shows(look.workload, facts.to);
   // One that is to undo another may find that the target has gone back by itself: that is what it is for.
   if (look.update === "rolled-back" && !isThere) {
-    const said = memory.said ?? look.message ?? "the target rolled the update back";
-    // It says so before all of its tasks are up again, and also where they do not come up.
-    const isEarly = isShort && nowMs - facts.acceptedMs - memory.blindMs <= rules.timeoutMs;
-    return isEarly
-      ? { kind: "wait", memory: { ...memory, said }, note: "the target has rolled back, and its tasks start" }
-      : failed(said, true);
+    return failed(memory.said ?? look.message ?? "the target rolled the update back", { restored: true });
   }
   if (look.update === "rolling-back") {
     const said = look.message === undefined ? {} : { said: look.message };
@@ -109,7 +111,12 @@ export function decideVerify(
   const next = remember(memory, running, converged, nowMs);
   const crashes = crashesOf(tasks.filter((task) => task.createdMs >= sinceMs));
   if (Math.max(next.replaced, crashes) >= maxReplaced) {
-    return failed(`its tasks do not stay up: ${Math.max(next.replaced, crashes)} were lost`);
+    const ownCrash =
+      failures.findLast((task) => task.environment !== true) ??
+      tasks.findLast((task) => task.ended !== undefined)?.ended;
+    // What was taken away from outside has not crashed.
+    const crashed = crashes >= maxReplaced ? { crashed: ownCrash ?? {} } : {};
+    return failed(`its tasks do not stay up: ${Math.max(next.replaced, crashes)} were lost`, crashed);
   }
   const windowMs = Math.max(rules.stableForMs, look.windowMs);
   if (next.sinceMs !== undefined && look.update !== "updating" && nowMs - next.sinceMs >= windowMs) {

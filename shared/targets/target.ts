@@ -60,6 +60,8 @@ export interface TaskLook {
   readonly environment?: boolean;
   /** How often it was started again in its place since it was created. */
   readonly restarts: number;
+  /** What ended before it was started again the last time, in the target's own words. */
+  readonly ended?: { readonly error: string; readonly container: string };
   /** When the target created it, ms since the epoch on the target's clock. */
   readonly createdMs: number;
 }

@@ -1,7 +1,17 @@
 import type { Json, KubernetesApi, Stored } from "./kubernetes-api.ts";
 
 /** What an image does when a pod runs it. */
-export type ImageBehaviour = "runs" | "exits" | "gone";
+export type ImageBehaviour =
+  | "runs"
+  /** At once, again and again. */
+  | "exits"
+  /** 8 s after each start. */
+  | "exits-late"
+  /** It runs, and its readiness probe never passes. */
+  | "never-ready"
+  | "no-such-program"
+  /** Nodes are refused by its registry. */
+  | "gone";
 
 interface Deployment extends Stored {
   spec: {
@@ -27,6 +37,7 @@ const revisionKey = "deployment.kubernetes.io/revision";
 const stepMs = 1_000;
 /** Steps that a deleted pod is still there. */
 const graceSteps = 4;
+const lateSteps = 8;
 const defaultDeadlineSeconds = 10;
 
 /**
@@ -48,12 +59,16 @@ export function deploymentController(
       api.all(collection).filter(([, { metadata: each }]) => ownerOf(each) === uid);
     const sets = owned("/apis/apps/v1/replicasets", metadata.uid);
     const current = sets.find(([, set]) => hashIn(set) === hash);
-    const revision = Math.max(0, ...sets.map(([, set]) => revisionOf(set))) + (current === undefined ? 1 : 0);
+    const newest = Math.max(0, ...sets.map(([, set]) => revisionOf(set)));
+    // One that goes back to an earlier template takes its ReplicaSet again, under a new number.
+    const isNew = current === undefined || revisionOf(current[1]) !== newest;
+    const revision = newest + (isNew ? 1 : 0);
     const labels = { ...spec.template.metadata.labels, "pod-template-hash": hash };
     const setPath = current?.[0] ?? `${base}/replicasets/${metadata.name}-${hash}`;
-    const own = current?.[1] ?? api.put(setPath, revisionOwnedBy(found, labels, revision));
+    const own = isNew ? api.put(setPath, revisionOwnedBy(found, labels, revision)) : current[1];
 
-    const pods = sets.concat([[setPath, own]]).flatMap(([, set]) => owned("/api/v1/pods", set.metadata.uid));
+    const uids = new Set([...sets.map(([, set]) => set.metadata.uid), own.metadata.uid]);
+    const pods = [...uids].flatMap((uid) => owned("/api/v1/pods", uid));
     const live = pods.filter(([, pod]) => pod.metadata.deletionTimestamp === undefined);
     const young = live.filter(([, pod]) => hashIn(pod) === hash);
     for (let count = young.length; count < spec.replicas; count++) {
@@ -72,8 +87,7 @@ export function deploymentController(
     const old = live.filter(([, pod]) => hashIn(pod) !== hash);
     if (available.length >= spec.replicas) for (const [at, pod] of old) remove(at, pod);
     const isDone = available.length >= spec.replicas && old.length === 0;
-    const waited =
-      isDone || current === undefined ? 0 : ((found.status?.waited as number | undefined) ?? 0) + 1;
+    const waited = isDone || isNew ? 0 : ((found.status?.waited as number | undefined) ?? 0) + 1;
     const isLate = waited > (spec.progressDeadlineSeconds ?? defaultDeadlineSeconds);
     const late = {
       type: "Progressing",
@@ -135,6 +149,28 @@ export function deploymentController(
           ready: false,
           restartCount: Math.floor(steps / 3),
           state: turns[steps % 3],
+          lastState: { terminated },
+        };
+      }
+      case "exits-late": {
+        const restartCount = Math.floor(steps / lateSteps);
+        const lastState =
+          restartCount === 0 ? {} : { lastState: { terminated: { exitCode: 3, reason: "Error" } } };
+        return { ready: true, restartCount, state: { running: {} }, ...lastState };
+      }
+      case "never-ready":
+        return { ready: false, restartCount: 0, state: { running: {} } };
+      case "no-such-program": {
+        const message = `failed to create containerd task: exec: "no-such-program": executable file not found in $PATH: unknown`;
+        const terminated = { exitCode: 128, reason: "StartError", message };
+        const turns = [
+          { waiting: { reason: "RunContainerError", message } },
+          { waiting: { reason: "CrashLoopBackOff" } },
+        ];
+        return {
+          ready: false,
+          restartCount: Math.floor(steps / 3),
+          state: turns[steps % 2],
           lastState: { terminated },
         };
       }

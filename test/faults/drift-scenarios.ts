@@ -130,12 +130,13 @@ export const driftScenarios: readonly Scenario[] = [
       let endMs = 0;
       const frozenUntil = (_target: string, nowMs: number) => (nowMs < endMs ? endMs : undefined);
       const stage = pushed({
+        workloads: ["web"],
         letter: "X",
         frozenUntil,
         once: [
           "look asked",
           (here) => {
-            endMs = here.clock.now() + 86_400_000;
+            endMs = here.clock.now() + 600_000;
           },
         ],
       });

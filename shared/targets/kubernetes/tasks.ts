@@ -5,7 +5,15 @@ import type { Kind } from "./kinds.ts";
 import { partitionOf, templateOf } from "./map.ts";
 import { isOfRevision, type Revision } from "./revisions.ts";
 import type { EventWire, PodWire, TemplateWire, WorkloadWire } from "./schema.ts";
-import { isBroken, isPullEnvironment, isReady, restartsOf, type Trouble, troubleOf } from "./trouble.ts";
+import {
+  endedIn,
+  isBroken,
+  isPullEnvironment,
+  isReady,
+  restartsOf,
+  type Trouble,
+  troubleOf,
+} from "./trouble.ts";
 
 /** A workload with its pods, as they were read. */
 export interface Stand {
@@ -57,7 +65,9 @@ export function tasksOf(
     }
     const own = troubles.get(pod);
     const trouble = own?.ask === "pull" ? (pulls.find(({ image }) => image === own.image) ?? own) : own;
-    return [{ ...plainTask(stand.kind, pod), desired: !isFinished(pod), ...wordsOf(trouble) }];
+    const ended = endedIn(pod);
+    const again = ended === undefined ? {} : { ended };
+    return [{ ...plainTask(stand.kind, pod), desired: !isFinished(pod), ...again, ...wordsOf(trouble) }];
   });
 }
 

@@ -72,6 +72,19 @@ export function restartsOf({ status }: PodWire): number {
   return all.reduce((sum, { restartCount }) => sum + (restartCount ?? 0), 0);
 }
 
+/** What ended in a pod before it was started again: of the container that was started again most often. */
+export function endedIn({
+  status,
+}: PodWire): { readonly error: string; readonly container: string } | undefined {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const [most] = all
+    .filter(({ restartCount }) => (restartCount ?? 0) > 0)
+    .toSorted((one, other) => (other.restartCount ?? 0) - (one.restartCount ?? 0));
+  const last = most?.lastState?.terminated ?? undefined;
+  if (most === undefined || last === undefined) return undefined;
+  return { error: `${most.name}: ${exited(last).error}`, container: most.name };
+}
+
 /**
  * A failed pull is the image's fault only where the registry says that there is none of it for this node.
  * @param said the node's own words, whole
