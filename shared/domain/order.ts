@@ -58,6 +58,8 @@ export const Order = z.discriminatedUnion("do", [
   /** Leaves a workload alone until it is resumed, or until a time, ms since the epoch. */
   z.object({ do: z.literal("pause"), workload: Address, untilMs: z.optional(z.number()), reason: Reason }),
   z.object({ do: z.literal("resume"), workload: Address, reason: Reason }),
+  /** Says that a build on record is the head of its image now, whatever git says: named by its tag or its commit. */
+  z.object({ do: z.literal("accept"), image: Image, tag: Tag, reason: Reason }),
   /** Takes an event as if it had just been heard. */
   z.object({ do: z.literal("replay"), of: z.string(), reason: Reason }),
 ]);

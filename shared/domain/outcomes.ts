@@ -68,7 +68,7 @@ export const outcomes = {
   "held-back": {
     sentence:
       "Nobody can prove that its commit is newer than what was accepted before, so nothing was deployed.",
-    next: "Publish a build of a commit on the branch that contains what runs; if history was rewritten, deploy by hand.",
+    next: "Publish a build of a commit on the branch that contains what runs; if history was rewritten, `landfall accept IMAGE:COMMIT` goes on from there.",
   },
   "unknown-commit": {
     sentence: "The git host does not know its commit yet.",

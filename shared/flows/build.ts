@@ -189,6 +189,7 @@ function accept(
   const isKnown = value.builds.some((each) => each.digest === digest && each.commit === built.commit);
   const builds = isKnown ? value.builds : [built, ...value.builds].slice(0, maxBuilds);
   const image = { before, value: { ...value, builds } };
+  const heldBack = (detail: string) => ({ outcome: "held-back", detail, digest });
   switch (decision.kind) {
     case "head":
     case "rebuild": {
@@ -200,10 +201,11 @@ function accept(
     case "superseded":
       return { outcome: "superseded", detail: decision.detail, digest, ...(isKnown ? {} : { image }) };
     case "held-back":
-      return { outcome: "held-back", detail: `${decision.reason}: ${decision.detail}`, digest };
+      // Kept for a person, who may accept it.
+      return { ...heldBack(`${decision.reason}: ${decision.detail}`), ...(isKnown ? {} : { image }) };
     case "not-yet":
       return later.wait === undefined
-        ? { outcome: "held-back", detail: `${unknownCommit}: ${decision.detail}`, digest }
+        ? { ...heldBack(`${unknownCommit}: ${decision.detail}`), ...(isKnown ? {} : { image }) }
         : { outcome: unknownCommit, detail: decision.detail, digest, wait: later.wait };
     default:
       return decision satisfies never;

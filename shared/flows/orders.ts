@@ -8,6 +8,7 @@ import { advance } from "./advance.ts";
 import { advanceImage } from "./advance-image.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { eventKeptMs } from "./event.ts";
+import { acceptBuild } from "./order-accept.ts";
 import { hold, pause, release, resume } from "./order-marks.ts";
 import { bringBack, bringTo } from "./order-rollout.ts";
 import type { Ticket } from "./plan-writes.ts";
@@ -29,7 +30,7 @@ export type Ordered =
       readonly ticket?: Ticket;
       /** The rollout under way that leads there already. */
       readonly joined?: Joined;
-      /** Images whose channels it moves, or whose workloads it frees. */
+      /** Images whose head or channels it moves, or whose workloads it frees. */
       readonly images?: readonly Repository[];
       /** The workload may be behind now, and its record says that it is to be looked at. */
       readonly relook?: WorkloadId;
@@ -94,6 +95,8 @@ async function carryOut(
       return pause(deps, message, order);
     case "resume":
       return resume(deps, order);
+    case "accept":
+      return acceptBuild(deps, message, order);
     default:
       return order satisfies never;
   }

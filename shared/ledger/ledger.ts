@@ -200,5 +200,5 @@ export function imageOf({
   if (build !== undefined) return { repository: build.image, tag: build.tag };
   if (promote !== undefined) return { repository: promote.image, tag: promote.channel };
   if (order === undefined || !("image" in order) || order.image === undefined) return undefined;
-  return { repository: order.image, tag: order.do === "deploy" ? order.tag : undefined };
+  return { repository: order.image, tag: "tag" in order ? order.tag : undefined };
 }

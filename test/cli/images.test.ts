@@ -343,6 +343,7 @@ describe("what Landfall has recorded of builds", () => {
     const listed = (await shown("list acme/web")).split("\n\n")[1]?.split("\n") ?? [];
     expect(listed.slice(1, -1).map((line) => line.split(/ {2,}/).slice(0, 5))).toEqual([
       [short("m4"), expect.any(String), expect.any(String), "head", "(head) prod"],
+      [short("s"), expect.any(String), expect.any(String), "held-back"],
       [short("m1"), expect.any(String), expect.any(String), "superseded"],
       [short("m3"), expect.any(String), expect.any(String), "head"],
     ]);

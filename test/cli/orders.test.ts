@@ -332,6 +332,41 @@ describe("what stands for a workload", () => {
   });
 });
 
+describe("landfall accept", () => {
+  it("makes a build that was held back the head, after a look at what that means", async () => {
+    const workloads = { web: `acme/web:prod@${digestOf("m1")}` };
+    const here = imageWorld({ channels: [channelRule("prod")], workloads });
+    for (const name of ["m3", "s"]) {
+      await here.built(name);
+      await here.settle();
+    }
+    const line = `accept web:${here.id("s")}`;
+    const { out } = await landfall(here, `${line} --dry-run`);
+    expect(out).toContain(`${here.id("m3").slice(0, 12)}@${short("m3")} -> ${here.id("s").slice(0, 12)}@`);
+    expect(out).toMatch(/judged anew +1 held back/);
+    const { code } = await landfall(here, `${line} --wait --reason rewritten`);
+    expect([code, here.at("prod"), here.runs().slice(0, 1)]).toEqual([0, "s", "s"]);
+    expect((await landfall(here, "ledger --limit 40")).out).toMatch(
+      / accept +done +\S+ +ordered by \S+: rewritten/,
+    );
+    expect((await landfall(here, `${line} --dry-run --detailed-exitcode`)).code).toBe(3);
+  });
+
+  it.each<[line: string, code: number, says: string]>([
+    ["accept", 2, "which build"],
+    ["accept acme/web", 2, "has no tag"],
+    ["accept UPPER/Case:x", 2, "is no image"],
+    ["accept acme/web:nothing", 1, "landfall list docker.io/acme/web"],
+    ["accept acme/other:v1", 1, "landfall status"],
+  ])("is not published when it cannot be meant: `%s` exits with %i", async (line, code, says) => {
+    const here = imageWorld();
+    await here.built("m1");
+    await here.settle();
+    const { code: got, err } = await landfall(here, line);
+    expect([got, err, await published()]).toEqual([code, expect.stringContaining(says), []]);
+  });
+});
+
 describe("an order on record", () => {
   it("is shown with who gave it and why", async () => {
     const here = world();

@@ -1,4 +1,5 @@
 import type { Command } from "../command.ts";
+import { accept } from "./accept.ts";
 import { configCheck } from "./config-check.ts";
 import { configSchema } from "./config-schema.ts";
 import { deploy } from "./deploy.ts";
@@ -35,5 +36,6 @@ export const commands: readonly Command[] = [
   pause,
   resume,
   replay,
+  accept,
   reconcile,
 ];

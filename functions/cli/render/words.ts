@@ -64,8 +64,8 @@ export function subjectOf(event: EventDocument): string {
 /** What an order is about: a workload, else an image, else another event. */
 function orderedText(order: Order): string {
   if (order.do === "replay") return order.of;
-  if (order.workload !== undefined) return order.workload;
-  if (!("image" in order) || order.image === undefined) return "-";
+  if ("workload" in order && order.workload !== undefined) return order.workload;
+  if (order.do === "accept") return `${order.image}:${shortCommit(order.tag)}`;
   return `${order.image}@${shortDigest(order.digest)}`;
 }
 
@@ -90,6 +90,8 @@ function detailOf(order: Order): readonly string[] {
     case "resume":
     case "replay":
       return [];
+    case "accept":
+      return ["as the head"];
     default:
       return order satisfies never;
   }
