@@ -111,11 +111,17 @@ async function look(deps: FlowDeps, message: PushMessage, looks: number): Promis
       const again = spentMs > giveUpMs ? undefined : pauseMs;
       return { ...waitOrEnd(deps, nowMs, again, seen.reason, seen.message), ...owed };
     }
-    case "observed":
-      return {
-        ...(await planAll(deps, message, { repository, tag: push.tag, line: "tag", ...seen }, seen, looks)),
-        ...owed,
-      };
+    case "observed": {
+      const { isQueued, ...pass } = await planAll(
+        deps,
+        message,
+        { repository, tag: push.tag, line: "tag", ...seen },
+        seen,
+        looks,
+      );
+      // What the ref is due for after a freeze is not done with this look.
+      return isQueued ? pass : { ...pass, ...owed };
+    }
     default:
       return seen satisfies never;
   }
@@ -146,7 +152,7 @@ async function planAll(
   ref: Observed,
   seen: Observation & { kind: "observed" },
   looks: number,
-): Promise<Pass> {
+): Promise<Pass & { readonly isQueued: boolean }> {
   const { push } = message;
   const image = printReference({ repository: ref.repository, tag: ref.tag });
   deps.log.write(
@@ -203,6 +209,7 @@ async function planAll(
     tickets,
     ...(pauseMs === undefined || givenUp ? {} : { again: nowMs + pauseMs }),
     givenUp: givenUp && trouble !== undefined,
+    isQueued: ends.length > 0,
   };
 }
 

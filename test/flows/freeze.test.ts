@@ -62,6 +62,16 @@ describe("a freeze", () => {
     expect(here.target.writes.map(({ image }) => image)).toEqual([`docker.io/acme/web:v1@${digestOf("d")}`]);
   });
 
+  it("is looked after also when it ends just when a look at the tag would be repeated", async () => {
+    let endMs = 0;
+    const here = world({ frozenUntil: (_target, nowMs) => (nowMs < endMs ? endMs : undefined) });
+    endMs = here.clock.now() + 60_000;
+    for (const letter of ["b", "c"]) await pushed(here, letter);
+    here.clock.set(endMs);
+    await here.settle();
+    expect(written(here)).toEqual([digestOf("c")]);
+  });
+
   it("turns three builds into one look when it ends, at the newest; the channel's tag moves meanwhile", async () => {
     const { begin, frozenUntil } = freezer();
     const here = imageWorld({ channels: [channelRule("prod")], frozenUntil });
