@@ -54,6 +54,9 @@ export function decideAftermath(facts: FailureFacts): Aftermath {
   if (isRollback) return { kind: "stay", held };
   const retryMs = blame === "environment" ? retryPausesMs[facts.retries] : undefined;
   const thenRetry = retryMs === undefined ? {} : { thenRetryMs: retryMs };
+  if (restored && facts.short && retryMs === undefined) {
+    return { kind: "unavailable", why: "the target went back by itself, and not all of its tasks run", held };
+  }
   if (restored) return { kind: "restored", held, ...thenRetry };
   if (!stands) return { kind: "stay", held };
   const goesBack = rules.rollback && (blame === "image" || facts.short);

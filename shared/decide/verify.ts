@@ -78,6 +78,8 @@ export function decideVerify(
   const failures = tasks
     .filter((task) => task.state === "failed" && task.createdMs >= sinceMs)
     .sort((one, other) => one.createdMs - other.createdMs);
+  const isShort =
+    slots(look.tasks.filter((task) => task.desired && task.state === "running")) < look.wantedTasks;
   const failed = (sentence: string, { restored = false, crashed }: Failing = {}): VerifyDecision => {
     const last = crashed ?? failures.at(-1) ?? tasks.findLast((task) => task.error !== undefined);
     // Where no task says anything, there may be none: a quota, or whatever refuses them, shows in the update only.
@@ -86,15 +88,18 @@ export function decideVerify(
     const isOurs = last !== undefined && (last.container === undefined || last.container in facts.to);
     const blame = isOurs && last.environment !== true ? "image" : "environment";
     const guilty = blame === "image" && last?.container !== undefined ? [last.container] : [];
-    const up = look.tasks.filter((task) => task.desired && task.state === "running");
-    const short = slots(up) < look.wantedTasks;
-    return { kind: "failed", reason: `${sentence}${own}`, blame, guilty, short, restored };
+    return { kind: "failed", reason: `${sentence}${own}`, blame, guilty, short: isShort, restored };
   };
 
   const isThere = shows(look.workload, facts.to);
   // One that is to undo another may find that the target has gone back by itself: that is what it is for.
   if (look.update === "rolled-back" && !isThere) {
-    return failed(memory.said ?? look.message ?? "the target rolled the update back", { restored: true });
+    const said = memory.said ?? look.message ?? "the target rolled the update back";
+    // It says so before all of its tasks are up again, and also where they do not come up.
+    const isEarly = isShort && nowMs - facts.acceptedMs - memory.blindMs <= rules.timeoutMs;
+    return isEarly
+      ? { kind: "wait", memory: { ...memory, said }, note: "the target has rolled back, and its tasks start" }
+      : failed(said, { restored: true });
   }
   if (look.update === "rolling-back") {
     const said = look.message === undefined ? {} : { said: look.message };

@@ -65,6 +65,13 @@ export function reportWriter(
   };
 }
 
+/** What a full run came to, e.g. `2 missed, 118 in-sync; the guard stopped swarm-prod`. */
+export function countsText({ counts, guarded }: Pick<ReportDocument, "counts" | "guarded">): string {
+  const parts = Object.entries(counts).map(([verdict, rows]) => `${rows} ${verdict}`);
+  const stopped = guarded.map(({ target }) => `; the guard stopped ${target}`);
+  return `${parts.join(", ") || "nothing to compare"}${stopped.join("")}`;
+}
+
 export function summaryOf(listed: {
   readonly at: { readonly target: { readonly name: string } };
   readonly workloads: { readonly size: number };

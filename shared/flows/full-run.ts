@@ -6,7 +6,7 @@ import { compareTarget } from "./drift-compare.ts";
 import { type Listed, listTargets } from "./drift-list.ts";
 import { answerTo, newKnown } from "./drift-look.ts";
 import { newQuestions, type Question } from "./drift-questions.ts";
-import { reportWriter, summaryOf } from "./drift-report.ts";
+import { countsText, reportWriter, summaryOf } from "./drift-report.ts";
 import { type Busy, type Turn, TurnLostError, takeTurn } from "./drift-turn.ts";
 import type { Ticket } from "./plan-writes.ts";
 
@@ -92,6 +92,7 @@ async function runAll(
 ): Promise<{ readonly run: FullRun; readonly tickets: readonly Ticket[] }> {
   const { order, plan, refusal } = approved(asked, turn.before);
   const startedMs = await deps.ledger.clock();
+  deps.log.write("info", `full run for ${asked.by} begins`, { report: id });
   const questions = newQuestions(deps);
   const lists = await listTargets(deps, order.targets, questions);
   await turn.keep();
@@ -137,6 +138,10 @@ async function runAll(
     ),
     // Who looks at a part only, or only looks, leaves the others where they are.
     ...(isWhole && !order.dryRun ? { cursors: answers.cursors } : {}),
+  });
+  deps.log.write("info", `full run: ${countsText(saved)}`, {
+    report: id,
+    tookMs: (saved.finishedMs ?? startedMs) - startedMs,
   });
   const rows = report.rows();
   const run: FullRun = { kind: "report", id, report: saved, ...(rows === undefined ? {} : { rows }) };

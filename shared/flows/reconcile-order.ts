@@ -2,8 +2,9 @@ import type { ReconcileMessage } from "../bus/bus.ts";
 import type { EventDocument, Stored, Verdict } from "../ledger/ledger.ts";
 import type { DriftRow } from "../ledger/report-document.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
+import { countsText } from "./drift-report.ts";
 import { eventKeptMs, maxVerdicts } from "./event.ts";
-import { type FullRun, fullRun, unknownTargets } from "./full-run.ts";
+import { fullRun, unknownTargets } from "./full-run.ts";
 import { telling } from "./full-run-progress.ts";
 import { record } from "./record.ts";
 import { reportRows } from "./report-rows.ts";
@@ -80,18 +81,12 @@ async function outcomeOf(deps: FlowDeps, done: Awaited<ReturnType<typeof fullRun
         state: "done",
         outcome: "compared",
         report: done.id,
-        detail: summaryOf(done),
+        detail: `${done.id}: ${countsText(done.report)}`,
         ...planned(done.rows ?? (await reportRows(deps.ledger, done.id, done.report))),
       };
     default:
       return done satisfies never;
   }
-}
-
-function summaryOf({ id, report: { counts, guarded } }: FullRun): string {
-  const parts = Object.entries(counts).map(([verdict, rows]) => `${rows} ${verdict}`);
-  const stopped = guarded.map(({ target }) => `the guard stopped ${target}`);
-  return `${id}: ${[...parts, ...stopped].join(", ") || "nothing to compare"}`;
 }
 
 /** The rollouts that it began, so that whoever follows the event finds them. */

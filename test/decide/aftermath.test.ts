@@ -61,13 +61,27 @@ describe("what becomes of a workload whose rollout failed", () => {
     },
     {
       name: "is left where its target took it back to, and holds the image",
-      facts: { restored: true, stands: false },
+      facts: { restored: true, stands: false, short: false },
       comes: { kind: "restored", held: [digest("b")] },
     },
     {
       name: "is left where its target took it back to, and is tried again if the environment failed",
-      facts: { restored: true, stands: false, blame: "environment", retries: 1 },
+      facts: { restored: true, stands: false, short: false, blame: "environment", retries: 1 },
       comes: { kind: "restored", held: [], thenRetryMs: 5 * minuteMs },
+    },
+    {
+      name: "is nothing to rely on where its target took it back, and not all of its tasks run",
+      facts: { restored: true, stands: false, short: true },
+      comes: {
+        kind: "unavailable",
+        why: "the target went back by itself, and not all of its tasks run",
+        held: [digest("b")],
+      },
+    },
+    {
+      name: "is tried again where its target took it back because of its environment, whatever runs",
+      facts: { restored: true, stands: false, short: true, blame: "environment" },
+      comes: { kind: "restored", held: [], thenRetryMs: minuteMs },
     },
     {
       name: "is tried again in its place while the environment costs no task",

@@ -87,6 +87,10 @@ const both = look([task("a"), task("b")]);
 const failedTask = (id: string, error = "task: non-zero exit (1)"): TaskLook =>
   task(id, { slot: "1", desired: false, state: "failed", error });
 
+const old = `acme/web:v1@${digest("a")}`;
+/** What ran before runs again. */
+const back = ["c", "d"].map((id) => task(id, { images: { web: old } }));
+
 describe("verification of a rollout", () => {
   it.each<{ name: string; looks: Parameters<typeof watch>[0]; expected: object }>([
     {
@@ -289,14 +293,27 @@ describe("verification of a rollout", () => {
       looks: [
         [
           2,
-          look([failedTask("x")], {
+          look([failedTask("x"), ...back], {
             update: "rolled-back",
             message: "rollback completed",
-            image: `acme/web:v1@${digest("a")}`,
+            image: old,
           }),
         ],
       ],
-      expected: { kind: "failed", blame: "image" },
+      expected: { kind: "failed", blame: "image", restored: true, short: false },
+    },
+    {
+      name: "waits until all tasks are up again where the target has rolled back",
+      looks: [[2, look([failedTask("x"), ...back.slice(1)], { update: "rolled-back", image: old })]],
+      expected: { kind: "wait" },
+    },
+    {
+      name: "tells when the target has rolled back and its tasks do not come up",
+      looks: [
+        [2, look([failedTask("x"), ...back.slice(1)], { update: "rolled-back", image: old })],
+        [601, look([failedTask("x"), ...back.slice(1)], { update: "rolled-back", image: old })],
+      ],
+      expected: { kind: "failed", blame: "image", restored: true, short: true },
     },
     {
       name: "tells why the target rolled back, which it no longer says at the end",
@@ -311,10 +328,10 @@ describe("verification of a rollout", () => {
         ],
         [
           3,
-          look([failedTask("x")], {
+          look([failedTask("x"), ...back], {
             update: "rolled-back",
             message: "rollback completed",
-            image: `acme/web:v1@${digest("a")}`,
+            image: old,
           }),
         ],
       ],

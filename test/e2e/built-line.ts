@@ -5,8 +5,6 @@ import { type GitHosting, hostGit } from "./git/commits.ts";
 import type { Landfall } from "./landfall.ts";
 import { runProgram } from "./program.ts";
 
-const withinMs = 120_000;
-
 /** A repository with commits c1, c2, … in a line, on branch `main` of a git server. */
 export interface BuiltLine {
   /** What an image of the configuration says of its git, and the configuration's `git`. */
@@ -61,6 +59,7 @@ export async function until(
   what: string,
   met: () => Promise<boolean>,
   everyMs = 200,
+  withinMs = 120_000,
 ): Promise<void> {
   for (const deadline = Date.now() + withinMs; ; await pause(everyMs)) {
     if (await met()) return;

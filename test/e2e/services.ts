@@ -19,6 +19,8 @@ export interface ServiceOptions {
   readonly order?: "stop-first" | "start-first";
   /** How long the engine watches each new task, default 1 s. */
   readonly monitorMs?: number;
+  /** What the engine does by itself when a task fails while it watches, default `pause`. */
+  readonly failureAction?: "pause" | "rollback" | "continue";
   readonly labels?: Readonly<Record<string, string>>;
   readonly env?: readonly string[];
   /** In place of the image's own command, run by busybox. */
@@ -36,7 +38,12 @@ export interface Task {
   readonly CreatedAt: string;
   readonly DesiredState: string;
   readonly Spec: { readonly ContainerSpec: { readonly Image: string } };
-  readonly Status: { readonly State: string; readonly ContainerStatus?: { readonly ContainerID?: string } };
+  readonly Status: {
+    readonly Timestamp: string;
+    readonly State: string;
+    readonly Err?: string;
+    readonly ContainerStatus?: { readonly ContainerID?: string };
+  };
 }
 
 interface InspectedService {
@@ -195,7 +202,8 @@ export function swarm() {
 
 function specOf(options: ServiceOptions, hostNetwork: string): object {
   const { name, image, replicas = 1, parallelism = 1, monitorMs = 1_000 } = options;
-  const { order = "stop-first", labels, env, args, container, constraints } = options;
+  const { order = "stop-first", failureAction = "pause" } = options;
+  const { labels, env, args, container, constraints } = options;
   return {
     Name: name,
     Labels: labels ?? {},
@@ -221,7 +229,7 @@ function specOf(options: ServiceOptions, hostNetwork: string): object {
     Mode: { Replicated: { Replicas: replicas } },
     UpdateConfig: {
       Parallelism: parallelism,
-      FailureAction: "pause",
+      FailureAction: failureAction,
       Monitor: monitorMs * nsPerMs,
       MaxFailureRatio: 0,
       Order: order,
