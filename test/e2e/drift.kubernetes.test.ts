@@ -39,6 +39,8 @@ describe("a full run over pods of images for several platforms", () => {
   it("finds what they really run, whichever name their node has for it", async (test) => {
     const platforms = ["amd64", "arm64"].map((architecture) => ({ os: "linux", architecture }));
     const kinds = ["pinned", "child", "loaded", "repacked", "behind"] as const;
+    const run = Date.now().toString(36);
+    const nameOf = (kind: string) => `${kind}-${run}`;
     const repositories = {
       pinned: testRepository(`${multi}-pinned-`),
       child: testRepository(`${multi}-child-`),
@@ -66,12 +68,12 @@ describe("a full run over pods of images for several platforms", () => {
     for (const kind of kinds) {
       const { name } = repositories[kind];
       const image = { repository: name, tag: "v1", ...(kind === "pinned" ? { digest: index } : {}) };
-      await k8s.create(multi, { kind: "Deployment", name: kind, image, pod });
+      await k8s.create(multi, { kind: "Deployment", name: nameOf(kind), image, pod });
     }
-    await Promise.all(kinds.map((kind) => k8s.rolledOut(multi, `deployment/${kind}`)));
+    await Promise.all(kinds.map((kind) => k8s.rolledOut(multi, `deployment/${nameOf(kind)}`)));
     const repackedAs = await repack(repacked, pushed.repacked);
     const newer = await behind.push("v1");
-    expect(await Promise.all(kinds.map(imageIdOf))).toEqual([
+    expect(await Promise.all(kinds.map((kind) => imageIdOf(nameOf(kind))))).toEqual([
       `docker-pullable://${pinned.name}@${index}`,
       `docker-pullable://${child.name}@${own}`,
       expect.stringMatching(/^docker:\/\/sha256:/),
@@ -84,11 +86,11 @@ describe("a full run over pods of images for several platforms", () => {
       target: targetOf(multi),
       env,
     });
-    const before = await Promise.all(kinds.map((kind) => standOf(multi, kind)));
-    const found = async (run: Promise<Report>) =>
+    const before = await Promise.all(kinds.map((kind) => standOf(multi, nameOf(kind))));
+    const found = async (asked: Promise<Report>) =>
       Object.fromEntries(
-        (await run).rows.map(({ workload, wanted, verdict }) => [
-          workload.split("/").at(-1),
+        (await asked).rows.map(({ workload, wanted, verdict }) => [
+          workload.replace(/^.*\//, "").replace(`-${run}`, ""),
           [verdict, wanted],
         ]),
       );
@@ -100,14 +102,14 @@ describe("a full run over pods of images for several platforms", () => {
       behind: ["new", newer],
     };
     for (let times = 0; times < 2; times++) expect(await found(landfall.full())).toEqual(expected);
-    expect(await Promise.all(kinds.map((kind) => standOf(multi, kind)))).toEqual(before);
+    expect(await Promise.all(kinds.map((kind) => standOf(multi, nameOf(kind))))).toEqual(before);
 
     const newest = await behind.push("v1");
     expect(await found(landfall.full())).toEqual({ ...expected, behind: ["missed", newest] });
     await landfall.ended(1);
     expect(await found(landfall.smartRedeploy())).toEqual({ ...expected, behind: ["in-sync", newest] });
     expect(await landfall.ended(1)).toHaveLength(1);
-    const after = await Promise.all(kinds.map((kind) => standOf(multi, kind)));
+    const after = await Promise.all(kinds.map((kind) => standOf(multi, nameOf(kind))));
     expect(after.slice(0, -1)).toEqual(before.slice(0, -1));
     expect(after.at(-1)?.image).toBe(`${behind.name}:v1@${newest}`);
     process.stdout.write(

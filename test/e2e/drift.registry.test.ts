@@ -20,9 +20,10 @@ afterAll(async () => {
 
 describe.concurrent("a registry", () => {
   it("that names another digest for everything restarts nothing, is told once, and deploys exactly the plan that a person approves", async (test) => {
+    const own = `${prefix}${Date.now().toString(36)}-lie-`;
     const images = await Promise.all(["a", "b", "c", "d", "e"].map(threeImages));
     const services = images.map(({ repository, right }, index) => ({
-      name: `${prefix}${index}`,
+      name: `${own}${index}`,
       image: `${repository.name}:v1@${right}`,
     }));
     const wrong = images.map(({ repository, wrong }) => `${repository.name}:v1@${wrong}`);
@@ -78,6 +79,7 @@ describe.concurrent("a registry", () => {
 
   it("that cannot be asked leaves its services as they are, is named with the reason, and stops no other one", async (test) => {
     const limited = await inFront(test);
+    const own = `${prefix}${Date.now().toString(36)}-silence-`;
     let asked = 0;
     const when = () => ++asked > 0;
     limited.faults.switchOn({
@@ -104,11 +106,11 @@ describe.concurrent("a registry", () => {
       { name: "broken", host: "broken.test:5000", url: broken.url, says: /500/ },
     ] as const;
     const silent = cases.map(({ name, host }) => ({
-      name: `${prefix}${name}`,
+      name: `${own}${name}`,
       repository: `${host}/e2e-drift/${name}` as const,
     }));
-    const gone = { name: `${prefix}missing`, image: `${missing.name}:v1@${removed}`, replicas: 0 };
-    const web = { name: `${prefix}healthy`, image: `${healthy.name}:v1@${old}` };
+    const gone = { name: `${own}missing`, image: `${missing.name}:v1@${removed}`, replicas: 0 };
+    const web = { name: `${own}healthy`, image: `${healthy.name}:v1@${old}` };
     const untouched = [
       ...silent.map(({ name, repository }) => ({ name, image: `${repository}:v1@${removed}`, replicas: 0 })),
       gone,
@@ -137,7 +139,7 @@ describe.concurrent("a registry", () => {
     for (const { rows, troubles, counts } of [first, second]) {
       expect(counts.unknown).toBe(6);
       for (const { name, host, says } of cases) {
-        const row = rows.find(({ container }) => container === `${prefix}${name}`);
+        const row = rows.find(({ container }) => container === `${own}${name}`);
         expect(row, name).toMatchObject({ verdict: "unknown", reason: expect.stringMatching(says) });
         expect(row?.wanted, name).toBeUndefined();
         expect(
