@@ -7,6 +7,7 @@ import { buildScenarios } from "./build-scenarios.ts";
 import { driftScenarios } from "./drift-scenarios.ts";
 import { type Death, type Life, live, type Stage } from "./lives.ts";
 import { orderScenarios } from "./order-scenarios.ts";
+import { previousScenarios } from "./previous-scenarios.ts";
 import { rollbackScenarios } from "./rollback-scenarios.ts";
 import { scenarios as pushScenarios, type Scenario } from "./scenarios.ts";
 
@@ -17,6 +18,7 @@ const scenarios = [
   ...orderScenarios,
   ...driftScenarios,
   ...rollbackScenarios,
+  ...previousScenarios,
 ];
 /** A dead process's leases are still running when the next one starts, or all are over. */
 const pauses = [0, 120_000] as const;

@@ -129,7 +129,11 @@ function counted(deps: FlowDeps, calls: Calls): FlowDeps {
     history: counting(deps.history, ["order"], () => calls.history++),
     targets: deps.targets.map((at) => ({
       ...at,
-      target: counting(at.target, ["list", "get", "look", "update", "platforms"], () => calls.target++),
+      target: counting(
+        at.target,
+        ["list", "get", "look", "update", "goBack", "platforms"],
+        () => calls.target++,
+      ),
     })),
     bus: counting(deps.bus, ["publish"], () => calls.bus++),
     notifiers: deps.notifiers.map((each) => ({
