@@ -1,13 +1,12 @@
 import type { ReconcileMessage } from "../bus/bus.ts";
-import type { EventDocument, Stored, Verdict } from "../ledger/ledger.ts";
-import type { DriftRow } from "../ledger/report-document.ts";
+import { type EventDocument, rolloutId, type Stored, type Verdict } from "../ledger/ledger.ts";
 import type { Budget, FlowDeps } from "./deps.ts";
 import { countsText } from "./drift-report.ts";
 import { eventKeptMs, maxVerdicts } from "./event.ts";
-import { fullRun, unknownTargets } from "./full-run.ts";
+import { type FullRun, fullRun, unknownTargets } from "./full-run.ts";
 import { telling } from "./full-run-progress.ts";
 import { record } from "./record.ts";
-import { reportRows } from "./report-rows.ts";
+import { reportPages } from "./report-rows.ts";
 
 /** How long a run is given before another delivery may begin it anew, ms. */
 const claimMs = 10 * 60_000;
@@ -82,7 +81,7 @@ async function outcomeOf(deps: FlowDeps, done: Awaited<ReturnType<typeof fullRun
         outcome: "compared",
         report: done.id,
         detail: `${done.id}: ${countsText(done.report)}`,
-        ...planned(done.rows ?? (await reportRows(deps.ledger, done.id, done.report))),
+        ...(await begunBy(deps, done)),
       };
     default:
       return done satisfies never;
@@ -90,16 +89,20 @@ async function outcomeOf(deps: FlowDeps, done: Awaited<ReturnType<typeof fullRun
 }
 
 /** The rollouts that it began, so that whoever follows the event finds them. */
-function planned(rows: readonly DriftRow[]): Required<Pick<Change, "verdicts" | "more">> {
-  const begun = new Map<string, Verdict>(rows.flatMap((row) => verdictOf(row)));
+async function begunBy(
+  { ledger }: Pick<FlowDeps, "ledger">,
+  { id, report, rows }: FullRun,
+): Promise<Required<Pick<Change, "verdicts" | "more">>> {
+  const begun = new Map<string, Verdict>();
+  for await (const page of rows === undefined ? reportPages(ledger, id, report) : [rows]) {
+    for (const { workload, seq } of page) {
+      if (seq !== undefined) begun.set(rolloutId(workload, seq), { workload, kind: "planned", seq });
+    }
+  }
   return {
     verdicts: [...begun.values()].slice(0, maxVerdicts),
     more: Math.max(0, begun.size - maxVerdicts),
   };
-}
-
-function verdictOf({ workload, seq }: DriftRow): readonly (readonly [string, Verdict])[] {
-  return seq === undefined ? [] : [[`${workload} ${seq}`, { workload, kind: "planned", seq }]];
 }
 
 /** A run that nobody is at: it never began, or whoever was at it is gone. */

@@ -12,3 +12,14 @@ export async function reportRows(
   );
   return found.flatMap((stored) => stored?.value.rows ?? []);
 }
+
+/** The same, a chunk at a time: of a large report never all is in memory. */
+export async function* reportPages(
+  ledger: Pick<Ledger, "get">,
+  id: string,
+  { chunks }: Pick<ReportDocument, "chunks">,
+): AsyncGenerator<readonly DriftRow[]> {
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    yield (await ledger.get("reports", `${id}/${chunk}`))?.value.rows ?? [];
+  }
+}

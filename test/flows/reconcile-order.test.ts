@@ -68,6 +68,16 @@ describe("a full run that somebody asks for by message", () => {
     expect(here.target.imageOf("web")).toContain(digestOf("c"));
   });
 
+  it("names 200 of the rollouts that a large run began, and counts the others", async () => {
+    const names = Array.from({ length: 1_050 }, (_, n) => `w${n}`);
+    const here = world({ workloads: names });
+    here.push("b");
+    await here.deliver(asked(here, { adopt: true }), here.instance());
+    const event = await eventOf(here);
+    expect(event?.verdicts).toHaveLength(200);
+    expect(event?.more).toBe(850);
+  });
+
   it("does not run again when its message is delivered again", async () => {
     const here = await behind();
     const message = asked(here);
