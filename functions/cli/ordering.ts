@@ -44,6 +44,8 @@ export interface Ordering {
   readonly messages: readonly Message[];
   /** The image whose channels it moves. */
   readonly image?: Repository;
+  /** The workload that it has looked at again. */
+  readonly looked?: Watch["looked"];
   /** What is told besides once it is over, or given up. */
   readonly ending?: (answer: Answer, ledger: Ledger, events: readonly string[]) => Promise<Answer>;
 }
@@ -99,8 +101,12 @@ function eventOf(message: Message): string {
   return `${message.kind === "order" ? message.order.do : message.kind}-${randomUUID()}`;
 }
 
-function watchesOf(sent: Sent, { image }: Ordering): readonly Watch[] {
-  const first: Watch = { id: sent.event, ...(image === undefined ? {} : { image }) };
+function watchesOf(sent: Sent, { image, looked }: Ordering): readonly Watch[] {
+  const first: Watch = {
+    id: sent.event,
+    ...(image === undefined ? {} : { image }),
+    ...(looked === undefined ? {} : { looked }),
+  };
   const isReplay = sent.kind === "order" && sent.order.do === "replay";
   return isReplay ? [first, { ...first, id: `${sent.event}.again`, after: sent.event }] : [first];
 }

@@ -85,7 +85,7 @@ function paused({ pause, workload }: WorkloadView, nowMs: number): readonly Stan
 }
 
 function held(
-  { holds, workload, wanted }: WorkloadView,
+  { holds, workload, wanted, failed }: WorkloadView,
   images: readonly ImageDocument[],
   nowMs: number,
 ): readonly Standing[] {
@@ -93,7 +93,8 @@ function held(
   const everywhere = images.filter(({ repository }) => repositories.includes(repository));
   return [
     ...holds.map((hold): Standing => {
-      const text = holdText(hold, nowMs);
+      const isSaid = hold.by === undefined && hold.reason === failed?.reason;
+      const text = holdText(isSaid ? { ...hold, reason: "for that" } : hold, nowMs);
       return {
         what: "held",
         text,

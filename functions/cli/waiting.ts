@@ -3,6 +3,7 @@ import { parseDuration } from "../../shared/config/duration.ts";
 import { explainOutcome } from "../../shared/domain/outcomes.ts";
 import type { Repository } from "../../shared/domain/reference.ts";
 import type { RolloutState } from "../../shared/domain/rollout.ts";
+import type { WorkloadId } from "../../shared/domain/workload.ts";
 import type { Channel, ImageDocument } from "../../shared/ledger/image-document.ts";
 import { type EventDocument, type Ledger, rolloutId, type Verdict } from "../../shared/ledger/ledger.ts";
 import type { Answer, Call, CliContext } from "./command.ts";
@@ -24,6 +25,8 @@ export interface Watch {
   readonly image?: Repository;
   /** It comes only if this one is taken. */
   readonly after?: string;
+  /** It has this workload looked at again, whose newest rollout was this one. */
+  readonly looked?: { readonly workload: WorkloadId; readonly seq: number };
 }
 
 /** What became of events, as far as they were followed. */
@@ -42,6 +45,8 @@ const defaultTimeoutMs = 20 * 60_000;
 const pollMs = 1_000;
 /** After so long somebody should have taken a message, ms. */
 const patienceMs = 15_000;
+/** How long a look at what a workload follows is waited for, ms: most often there is nothing to deploy. */
+const lookMs = 5_000;
 
 /** Outcomes of an event at rest after which nothing happens before a person has acted. */
 const lost: ReadonlySet<string> = new Set([
@@ -87,9 +92,15 @@ async function follow(
     progress(oneLine(`${took(clock.monotonic() - startMs).padStart(8)}  ${subject}${state}`));
   };
   const ended = new Map<string, RolloutView>();
+  const rested = new Map<string, number>();
   for (;;) {
     const found = await Promise.all(watched.map(({ id, image }) => look(ledger, id, image, ended)));
     const tookMs = clock.monotonic() - startMs;
+    for (const [index, { looked }] of watched.entries()) {
+      const seen = found[index];
+      if (looked === undefined || seen?.event?.outcome !== "ordered") continue;
+      found[index] = await withLook(ledger, seen, looked, tookMs, rested);
+    }
     const events: Record<string, EventDocument> = {};
     for (const [index, { id, after }] of watched.entries()) {
       const event = found[index]?.event;
@@ -201,6 +212,29 @@ async function look(
   // Once more, since an image is at rest only when the verdicts are on record.
   const event = (await ledger.get("events", id))?.value ?? first;
   return { event, ...imageState(document, id), rollouts: await rolloutsOf(ledger, event.verdicts, ended) };
+}
+
+/** @param rested since when a workload was not to be looked at any more, on the clock of `tookMs`; added to */
+async function withLook(
+  ledger: Pick<Ledger, "get">,
+  seen: Seen,
+  { workload, seq }: NonNullable<Watch["looked"]>,
+  tookMs: number,
+  rested: Map<string, number>,
+): Promise<Seen> {
+  const document = (await ledger.get("workloads", workload))?.value;
+  if (document === undefined) return seen;
+  // The first one since: what follows it may undo it. Numbers may be left out.
+  for (let next = seq + 1; next <= document.seq; next++) {
+    const rollout = await readRollout(ledger, document, next);
+    if (rollout !== undefined) return { ...seen, rollouts: [...seen.rollouts, rollout] };
+  }
+  if (document.relookMs === undefined) {
+    const sinceMs = rested.get(workload) ?? tookMs;
+    rested.set(workload, sinceMs);
+    if (tookMs - sinceMs >= lookMs) return seen;
+  }
+  return { ...seen, open: [...seen.open, `${workload}: what it follows is looked at`] };
 }
 
 function imageState(image: ImageDocument | undefined, event: string): Pick<Seen, "open" | "conflicts"> {

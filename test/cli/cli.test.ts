@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../../functions/cli/main.ts";
 import { ConfigError, LedgerUnavailableError } from "../../shared/errors.ts";
+import type { OpenRollout } from "../../shared/ledger/workload-document.ts";
 import {
   type Content,
   digest,
@@ -206,6 +207,33 @@ describe("landfall status", () => {
 
   it("names all that an ambiguous tail could be", async () => {
     expect((await cli("status web")).err).toBe("`web` could be:\n  int/web\n  prod/web\n");
+  });
+});
+
+describe("what stands for a workload", () => {
+  const failed = rollout("prod/web", 3, { state: "failed", reason: "pull timed out", blame: "environment" });
+  const retry = { kind: "retry", event: "event-1", of: 3 } as const;
+  const open = { ...underWay("prod/web").open, seq: 4, state: "planned", cause: retry, retries: 1 } as const;
+
+  it.each<[name: string, content: Content, says: string]>([
+    [
+      "is tried again",
+      {
+        workloads: [workload("prod/web", 4, { open: { ...(open as OpenRollout), retryMs: nowMs + 50_000 } })],
+        rollouts: [failed, rollout("prod/web", 4, { state: "planned", cause: retry })],
+      },
+      "retry  rollout 3 to docker.io/acme/web:v1@bbbbbbbbbbbb failed, blamed on the environment: pull timed out; try 2 is rollout 4, in 50 s",
+    ],
+    [
+      "could not be brought back",
+      {
+        workloads: [workload("prod/web", 3)],
+        rollouts: [rollout("prod/web", 3, { state: "rollback-unavailable", reason: "it exits; it stays" })],
+      },
+      "not rolled back  rollout 3 failed, and nothing could be brought back: it exits; it stays",
+    ],
+  ])("tells of one that %s", async (_name, content, says) => {
+    expect((await cli("status", content)).out).toContain(says);
   });
 });
 

@@ -253,6 +253,31 @@ describe("--wait", () => {
     expect((await landfall(here, "resume web --wait --detailed-exitcode")).code).toBe(3);
   });
 
+  it("follows what a release or the end of a pause has deployed, and does not wait for nothing", async () => {
+    const here = world();
+    await deployed(here, "b", "c");
+    await landfall(here, "pause web --wait");
+    here.push("d");
+    await here.deliver(here.hear("push-d", "d"), here.instance());
+    const resumed = await landfall(here, "resume web --wait");
+    expect([resumed.code, resumed.out, runs(here)]).toEqual([
+      0,
+      expect.stringMatching(/rollout 3 succeeded/),
+      "d",
+    ]);
+    await landfall(here, "rollback web --wait");
+    const released = await landfall(here, "release web --wait");
+    expect([released.code, released.out]).toEqual([0, expect.stringMatching(/rollout 5 succeeded/)]);
+    here.push("X");
+    await landfall(here, "pause web --wait");
+    await here.deliver(here.hear("push-X", "X"), here.instance());
+    const bad = await landfall(here, "resume web --wait");
+    expect([bad.code, bad.err]).toEqual([1, expect.stringMatching(/rollout 6 rolled-back/)]);
+    await landfall(here, "hold web --wait");
+    const nothing = await landfall(here, `release web ${short("d")} --wait --timeout 10m`);
+    expect([nothing.code, nothing.out]).toEqual([0, expect.stringContaining("All is over")]);
+  });
+
   it("follows a replay to what it comes to", async () => {
     const here = world();
     here.push("b");

@@ -104,6 +104,7 @@ async function releaseWorkload(
     ],
     remarks:
       document?.pause === undefined ? [] : [`It is paused: \`landfall resume ${workload}\` ends that.`],
+    looked: { workload, seq: document?.seq ?? 0 },
     preview: { workload, ...(lifted === undefined ? {} : { pin: lifted }), holds: held },
     isSo,
     messages: [orderMessage({ do: "release", workload, ...meant, ...said })],

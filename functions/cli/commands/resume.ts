@@ -41,6 +41,7 @@ is no error.`,
         ],
         preview: { workload, ...(pause === undefined ? {} : { pause }) },
         isSo: pause === undefined,
+        looked: { workload, seq: document?.seq ?? 0 },
         messages: [orderMessage({ do: "resume", workload, ...said })],
       };
     });

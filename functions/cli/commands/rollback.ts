@@ -69,6 +69,7 @@ If somebody else was faster, the order changes nothing: two who give it at once 
       if (isChannel && channels.length === 0) {
         return { kind: "failed", text: `${workload} is on no channel: give the order without --channel.` };
       }
+      const image = channelsOf(document)[0]?.repository;
       return {
         subject: `${workload}: rollback`,
         rows: [
@@ -79,6 +80,7 @@ If somebody else was faster, the order changes nothing: two who give it at once 
         remarks: channels.map((each) => remark(each, isChannel)),
         preview: [previewed.change],
         isSo: previewed.isSo,
+        ...(isChannel && image !== undefined ? { image } : {}),
         messages: [
           orderMessage({
             do: "rollback",
