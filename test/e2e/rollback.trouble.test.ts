@@ -23,7 +23,7 @@ let landfall: Landfall;
 let farLandfall: Landfall;
 const now = () => landfall;
 const farNow = () => farLandfall;
-const { documentOf, statesOf, holdsOf, rolloutOf, runs, tell } = recordsOf(now);
+const { documentOf, statesOf, holdsOf, rolloutOf, rolloutsOf, runs, tell } = recordsOf(now);
 const away = recordsOf(farNow);
 let isOver = false;
 let sweeping: Promise<void>;
@@ -225,6 +225,20 @@ describe.concurrent("an image that fails goes back to", () => {
       expect(await holdsOf(own)).toEqual([digest]);
     },
   );
+
+  it("what ran before, when its own image is lost before a node has it: a Docker Swarm", async () => {
+    const own = await here.service(now, "lost");
+    const digest = await own.push();
+    await own.deliver(digest);
+    // The engine takes 3 s to stop the old task before it asks for the new one's image.
+    await until(landfall, `${own.id} is written`, async () => (await own.image()) === digest, 50);
+    await own.remove(digest);
+    await runs(own, own.first);
+    const [failed] = await rolloutsOf(own);
+    expect(failed).toMatchObject({ state: "rolled-back", blame: "image" });
+    expect(failed?.reason).toMatch(/No such image.*the registry does not have the image any more/);
+    expect(await holdsOf(own)).toEqual([digest]);
+  });
 
   it.for(systems)("nothing, and says so, when none of them is there any more: $system", async ({ make }) => {
     const own = await make("none");
