@@ -173,6 +173,20 @@ export const orderScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "an order to accept a build that git cannot place",
+    wants: { web: "s" },
+    stage: async () => {
+      const here = imageWorld();
+      await here.built("m3");
+      await here.settle();
+      here.pushed("s");
+      await here.built("s");
+      await here.settle();
+      return ordered(here, { do: "accept", image, tag: here.id("s") });
+    },
+    check: async (here) => expect(here.registry.digestOf(image, "prod")).toBe(digestOf("s")),
+  },
+  {
     name: "an order to take again what nobody has heard of",
     restarts: never,
     stage: () => ordered(started().here, { do: "replay", of: "nothing" }),
