@@ -206,6 +206,22 @@ export const orderScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "an order that a build which was held back is the head",
+    wants: { web: "s" },
+    stage: async () => {
+      const here = imageWorld();
+      for (const name of ["m1", "m3", "s"]) {
+        await here.built(name);
+        await here.settle();
+      }
+      return ordered(here, { do: "accept", image, tag: here.id("s") });
+    },
+    check: async (here) => {
+      const events = await here.ledger.events({ nowMs: here.clock.now() }, 20);
+      expect(events.map(({ value }) => value.outcome)).not.toContain("held-back");
+    },
+  },
+  {
     name: "an order to release everywhere what a channel has",
     wants: { web: "m2" },
     stage: async () => {
