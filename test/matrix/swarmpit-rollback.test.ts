@@ -79,7 +79,7 @@ describe("a bad image behind Swarmpit", () => {
       await world.hear("again", { digest: failing });
       await world.carryOn();
       expect(posts()).toHaveLength(2);
-      expect(await world.explain("again")).toContain("This digest is held for this workload");
+      expect(await world.explain("again")).toContain("This digest is held");
 
       const good = world.push();
       await world.hear("good", { digest: good });
