@@ -10,7 +10,8 @@ const volatileInDeployment = new Set(["forceUpdate", "rollbackAllowed"]);
  * Docker's previous spec is not shown, so a rollback goes to what was before our redeploy only if that redeploy is the
  * newest write: then `forceUpdate` is one higher and everything else that Swarmpit shows is as it was. A write that
  * replaces no task leaves no update status behind, which a redeploy always does.
- * @param row the service as the API shows it; its environment goes into the stamp, and so does `key`, which is a secret
+ * @param row the service as the API shows it, its environment included
+ * @param key a secret: what a hash without one stands for could be found out by trying, and stamps are recorded
  */
 export function stampOf(service: SwarmpitService, row: unknown, key: string): Workload["stamp"] {
   const { forceUpdate, rollbackAllowed } = service.deployment ?? {};
