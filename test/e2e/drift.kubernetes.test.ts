@@ -4,16 +4,23 @@ import type { Platform } from "../../shared/domain/workload.ts";
 import { cluster } from "./cluster.ts";
 import { driftSentences, type Stand } from "./drift-sentences.ts";
 import { type Report, startReconciled, type TestRepository, testRepository } from "./reconciled.ts";
+import { swarm } from "./services.ts";
 import { testbed } from "./testbed.ts";
 
 const bed = testbed();
+/** What the cluster's node runs containers with. */
+const engine = swarm();
 const k8s = cluster("e2e-drift");
 const [shop, multi] = k8s.namespaces;
 const env = { KUBE_TOKEN: bed.kubeToken };
 const pod = { terminationGracePeriodSeconds: 0 };
 
 beforeAll(() => k8s.open());
-afterAll(() => k8s.close());
+afterAll(async () => {
+  await k8s.close();
+  for (const each of [shop, multi]) await engine.removeImages(`${bed.registry}/e2e-drift/${each}-*`);
+  engine.close();
+});
 
 driftSentences("a real Kubernetes cluster", {
   prefix: `${shop}-`,

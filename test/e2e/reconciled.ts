@@ -136,11 +136,6 @@ export async function startReconciled(
   };
 }
 
-/** A report's rows as a person would tell them, e.g. `web new`, sorted. */
-export function verdictsOf({ rows }: Report): readonly string[] {
-  return rows.map(({ container, verdict }) => `${container} ${verdict}`).toSorted();
-}
-
 /** A dry run finds what the run after it acts upon. */
 export function expectSameRows(dry: Report, run: Report): void {
   const found = ({ rows }: Report) => rows.map(({ seq: _, ...row }) => row);

@@ -181,11 +181,19 @@ export function swarm() {
       return { events, stop: () => asked.destroy() };
     },
 
-    /** Removes what the engine has pulled of a repository, as far as nothing uses it. */
-    async removeImages(repository: string): Promise<void> {
+    /** Removes what the engine has pulled of a repository, as far as nothing uses it once tasks have had time to stop. */
+    async removeImages(repository: string, withinMs = 10_000): Promise<void> {
       const filters = encodeURIComponent(JSON.stringify({ reference: [repository, `${repository}:*`] }));
+      const deadline = Date.now() + withinMs;
       const images = await call<readonly { readonly Id: string }[]>("GET", `/images/json?filters=${filters}`);
-      for (const { Id } of images) await call("DELETE", `/images/${Id}?force=true`).catch(() => undefined);
+      const isGone = ({ Id }: { readonly Id: string }) =>
+        call("DELETE", `/images/${Id}?force=true`).then(
+          () => true,
+          () => false,
+        );
+      for (const image of images) {
+        while (!(await isGone(image)) && Date.now() < deadline) await pause(200);
+      }
     },
 
     /** Removes every service whose name starts so. */
