@@ -8,6 +8,8 @@ import { channelRule, type ImageWorld, imageWorld, repository } from "./image-wo
 import { digestOf, type World, world } from "./world.ts";
 
 const runs = 150;
+/** More than a rollout has. */
+const maxSteps = 500;
 const web = "swarm/web";
 
 type Turn = (label: string) => Promise<void>;
@@ -95,7 +97,9 @@ it.each<Scene>([
         ]);
         // The second comes at any step after the first was written.
         const second$ = (async () => {
-          while (here.target.writes.length === 0) await turn("until it is written");
+          for (let steps = 0; here.target.writes.length === 0 && steps < maxSteps; steps++) {
+            await turn("until it is written");
+          }
           here.push(second);
           deliver(here, turn, [() => here.hear("second")]);
         })();
@@ -158,7 +162,9 @@ async function duringRollback(
   else {
     void (async () => {
       // The pin is on record, and the rollback anywhere on its way.
-      while ((await here.workload())?.pin === undefined) await turn("until it is pinned");
+      for (let steps = 0; (await here.workload())?.pin === undefined && steps < maxSteps; steps++) {
+        await turn("until it is pinned");
+      }
       here.clock.set(here.clock.now() + 1_000);
       heardMs = here.clock.now();
       deliver(here, turn, [() => build]);
