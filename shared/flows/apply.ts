@@ -170,7 +170,11 @@ async function correct(deps: FlowDeps, ticket: Ticket, fresh: Workload): Promise
   if (same && isDeepStrictEqual(open.base, based.base)) return ticket;
   if (same) return save(deps, "workload.correct", ticket, { ...open, ...based });
   const { deployed, lastGood } = document.value;
-  const untouched = open.cause.of === undefined && deployed === undefined && lastGood === undefined;
+  // What a target has resolved a tag to for us is none of what ran before us.
+  const isOurs =
+    open.lagged !== undefined || (open.base !== undefined && fresh.stamp?.now === open.base.stamp);
+  const untouched =
+    !isOurs && open.cause.of === undefined && deployed === undefined && lastGood === undefined;
   const next = { ...open, from, ...based };
   return save(deps, "workload.correct", ticket, next, untouched ? { baseline: from } : {});
 }

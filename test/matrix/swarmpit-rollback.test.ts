@@ -111,6 +111,27 @@ describe("a bad image behind Swarmpit", () => {
   });
 });
 
+describe("a bad image that Swarmpit resolved at the second try only", () => {
+  it("goes back to what the newest of both redeploys replaced", async () => {
+    const failing = bad();
+    place.swarmpit.fail("redeploy", { kind: "resolve", digest: first });
+    await world.hear("bad", { digest: failing });
+    await world.carryOn();
+    expect(posts()).toEqual(["redeploy", "redeploy", "rollback"]);
+    expect(await place.running()).toEqual(both(world.image(first)));
+  });
+
+  it("does not go back to another digest that Swarmpit resolved at first", async () => {
+    const between = world.push("v1", { content: "between" });
+    const failing = bad();
+    place.swarmpit.fail("redeploy", { kind: "resolve", digest: between });
+    await world.hear("bad", { digest: failing });
+    await world.carryOn();
+    expect(posts()).toEqual(["redeploy", "redeploy"]);
+    expect((await history())[0]).toMatch(/^rollback-unavailable: /);
+  });
+});
+
 describe("a service that somebody else has changed since the redeploy", () => {
   async function fails(): Promise<Digest> {
     const failing = await redeployed();
