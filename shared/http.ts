@@ -9,6 +9,8 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly deadlineMs: number;
+  /** When the answer has to have begun, ms; default `deadlineMs`. A second or so late, at most. */
+  readonly beginsWithinMs?: number;
   /** A longer answer is refused. */
   readonly maxBytes: number;
   /**
@@ -99,7 +101,7 @@ export function httpClient(options: HttpOptions = {}): HttpClient {
           headers: { "user-agent": userAgent, ...request.headers },
           body: request.body ?? null,
           signal,
-          headersTimeout: request.deadlineMs,
+          headersTimeout: request.beginsWithinMs ?? request.deadlineMs,
           bodyTimeout: request.deadlineMs,
         });
         const chunks: Buffer[] = [];

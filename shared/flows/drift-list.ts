@@ -1,4 +1,4 @@
-import type { Container, Workload } from "../domain/workload.ts";
+import type { Container, Standing, Workload } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import type { Question, Questions } from "./drift-questions.ts";
@@ -22,6 +22,9 @@ export interface Lists {
   readonly troubles: readonly string[];
 }
 
+/** Lists that are read at once: each has to be read within its deadline. */
+const maxAtOnce = 2;
+
 /** Lists targets before a registry is asked: what was deployed after that is never taken for drift. */
 export async function listTargets(
   deps: FlowDeps,
@@ -30,11 +33,14 @@ export async function listTargets(
 ): Promise<Lists> {
   const chosen = deps.targets.filter(({ target }) => targets?.includes(target.name) ?? true);
   const shared = sharing();
+  const gate = newGate(maxAtOnce);
   const lists = await Promise.all(
     chosen.map(async (at) => {
       try {
-        const all = await deps.recorder.step("target.list", () => at.target.list());
-        return { listed: [sorted(at, all, questions, shared)], troubles: [] };
+        // What is not needed of a list is dropped before the next one comes.
+        const read = () => deps.recorder.step("target.list", () => at.target.list());
+        const listed = await gate(async () => sorted(at, await read(), questions, shared));
+        return { listed: [listed], troubles: [] };
       } catch (error) {
         if (!isTargetTrouble(error)) throw error;
         return { listed: [], troubles: [`${at.target.name}: ${messageOf(error)}`] };
@@ -77,15 +83,57 @@ function sorted(
   return { at, workloads, unmanaged, references, followed };
 }
 
-/** Workloads without what only writes need, and with one object for all containers alike. */
+/** Workloads without what only writes need, and with one object for all that is alike: there may be 100,000 of them. */
 function sharing(): (workload: Workload) => Workload {
-  const containers = new Map<string, Container>();
-  const share = (container: Container): Container => {
-    const key = `${container.name} ${container.image}`;
-    const known = containers.get(key);
-    if (known !== undefined) return known;
-    containers.set(key, container);
-    return container;
+  const images = new Map<string, Container>();
+  const share = ({ name, image, reference }: Container): Container => {
+    const known = images.get(image);
+    if (known === undefined) {
+      const first: Container = { name, image, ...(reference === undefined ? {} : { reference }) };
+      images.set(image, first);
+      return first;
+    }
+    // A Swarm service's container has its service's name.
+    return known.name === name ? known : { ...known, name };
   };
-  return (workload) => ({ ...workload, containers: workload.containers.map(share), raw: undefined });
+  const platformsOf = new Map<string, NonNullable<Workload["platforms"]>>();
+  const sharePlatforms = (platforms: NonNullable<Workload["platforms"]>) => {
+    const key = JSON.stringify(platforms);
+    const known = platformsOf.get(key) ?? platforms;
+    platformsOf.set(key, known);
+    return known;
+  };
+  return ({ platforms, standing, settings, misplacedSettings: _, ...workload }) => ({
+    ...workload,
+    containers: workload.containers.map(share),
+    settings: Object.keys(settings).length === 0 ? none : settings,
+    misplacedSettings: nothing,
+    ...(platforms === undefined ? {} : { platforms: sharePlatforms(platforms) }),
+    ...(standing === undefined || isWhole(standing) ? {} : { standing }),
+    raw: undefined,
+  });
+}
+
+const none: Workload["settings"] = {};
+const nothing: Workload["misplacedSettings"] = [];
+
+/** Of what is as it should be, there is nothing to be said. */
+function isWhole({ wanted, running, outdated, unobserved }: Standing): boolean {
+  return running >= wanted && outdated === undefined && unobserved === undefined;
+}
+
+/** At most so many at once, in the order in which they came. */
+function newGate(max: number): <T>(act: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (act) => {
+    if (running >= max) await new Promise<void>((go) => waiting.push(go));
+    running++;
+    try {
+      return await act();
+    } finally {
+      running--;
+      waiting.shift()?.();
+    }
+  };
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { type AcceptedOptions, measureAccepted } from "./accepted.ts";
+import { measureDrift } from "./drift.ts";
 import { functionsIn, inFolder, sizesIn } from "./functions.ts";
 import { kubernetesSystems, kubernetesVariables } from "./kubernetes.ts";
 import { measureLedger } from "./ledger.ts";
@@ -34,6 +35,7 @@ const measurements: Readonly<Record<string, (folder: string) => Promise<Report>>
   },
   rollout: measureRollout,
   ledger: measureLedger,
+  drift: measureDrift,
   order: measureOrder,
   promotion: measurePromotion,
   memory: async (folder) => {

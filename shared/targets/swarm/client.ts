@@ -46,8 +46,10 @@ type Sent = Pick<HttpRequest, "headers" | "body" | "read">;
 export const newestVersion = "1.47";
 
 const deadlineMs = 10_000;
-/** A list of 10,000 services is about 30 MB. */
 const maxBytes = 128 * 1024 * 1024;
+/** A list of 10,000 services is about 30 MB; it is never in memory as a whole. */
+const maxListBytes = 1024 * 1024 * 1024;
+const listDeadlineMs = 60_000;
 const maxWords = 300;
 
 export function engineClient(connection: EngineConnection): EngineClient {
@@ -76,8 +78,9 @@ export function engineClient(connection: EngineConnection): EngineClient {
         url: `${origin}${path}`,
         ...sent,
         headers: { accept: "application/json", ...sent.headers },
-        deadlineMs,
-        maxBytes,
+        ...(sent.read === undefined
+          ? { deadlineMs, maxBytes }
+          : { deadlineMs: listDeadlineMs, beginsWithinMs: deadlineMs, maxBytes: maxListBytes }),
       });
     } catch (error) {
       if (error instanceof ConfigError) {
