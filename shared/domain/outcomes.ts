@@ -6,6 +6,11 @@ import type { Explanation } from "./reasons.ts";
  */
 export const outcomes = {
   observed: { sentence: "The registry was asked, and every workload was judged by its answer.", next: "" },
+  guarded: {
+    sentence:
+      "Too many images moved at once to where nobody says that they were pushed: nothing was deployed.",
+    next: "Look whether the registry is right; `landfall reconcile --dry-run` names the fingerprint that approves it.",
+  },
   unchanged: {
     sentence: "The registry still named the digest known before.",
     next: "Push again if the tag should have moved.",

@@ -18,6 +18,11 @@ export const skipReasons = {
     sentence: "Nothing is deployed to its target now: a freeze of the configuration holds.",
     next: "Nothing to do: what it follows is looked at again when the freeze ends. `landfall rollback` works all the same.",
   },
+  guarded: {
+    sentence:
+      "Too many images moved at once to where nobody says that they were pushed: nothing is deployed.",
+    next: "Look whether the registry is right; `landfall reconcile --dry-run` names the fingerprint that approves it.",
+  },
   fighting: {
     sentence: "The same drift was repaired again and again within a day: something else keeps changing it.",
     next: "Find out what changes it; `landfall reconcile --adopt` repairs it once more.",

@@ -107,8 +107,12 @@ async function unexplained(
 }
 
 /** Whether somebody said that the digest was pushed: what was only looked at, and what was stopped itself, explains nothing. */
-function explains({ push, digest, outcome, heardMs }: EventDocument, wanted: string, nowMs: number): boolean {
-  if (nowMs - heardMs >= explainsMs || outcome === "guarded" || push?.source === "sweep") return false;
+function explains(
+  { push, digest, unexplained: isStrange, heardMs }: EventDocument,
+  wanted: string,
+  nowMs: number,
+): boolean {
+  if (nowMs - heardMs >= explainsMs || isStrange === true || push?.source === "sweep") return false;
   return push?.digest === wanted || digest === wanted;
 }
 

@@ -1,5 +1,6 @@
 import type { Observed } from "../decide/push.ts";
 import type { Cause } from "../domain/rollout.ts";
+import type { Workload } from "../domain/workload.ts";
 import {
   HistoryDeniedError,
   HistoryUnavailableError,
@@ -21,6 +22,8 @@ export interface Asked {
   readonly heardMs: number;
   readonly observedMs: number;
   readonly builds?: readonly Built[];
+  /** Why nothing of it may be deployed to a target with these workloads; `undefined`: it may. */
+  readonly stops?: (workloads: readonly Workload[]) => string | undefined;
 }
 
 /** One target's share of what was observed, its workloads listed once: a target that cannot be asked never stops the others. */
@@ -47,10 +50,12 @@ export async function planTarget(
   const failed = await guarded(`${target.name}/*`, async () => {
     const workloads = await deps.recorder.step("target.list", () => target.list());
     let claims = 0;
-    for (const each of asked) {
+    for (const { stops, ...each } of asked) {
+      const stopped = stops?.(workloads);
+      const why = stopped === undefined ? {} : { stopped };
       for (const workload of workloads) {
         const claim = claims < deps.maxParallel;
-        const one = await guarded(workload.id, () => plan(deps, { ...each, at, workload, claim }));
+        const one = await guarded(workload.id, () => plan(deps, { ...each, ...why, at, workload, claim }));
         if (one === undefined) continue;
         if (one.ticket?.open.state === "applying") claims++;
         planned.push({ ...one, seen: each.seen });

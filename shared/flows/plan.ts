@@ -19,6 +19,8 @@ export interface PlanRequest {
   readonly observedMs: number;
   /** Images whose commit is known: what runs may be newer than what is planned, and is never replaced then. */
   readonly builds?: readonly Built[];
+  /** Why the guard deploys nothing of it. */
+  readonly stopped?: string;
   /** A person wants what somebody else changed to be deployed again. */
   readonly adopt?: boolean;
   /** What else changes in the workload's document. */
@@ -85,6 +87,7 @@ export async function plan(deps: FlowDeps, request: PlanRequest): Promise<Planne
         return { verdict: { workload: workload.id, kind: "joined", seq: decision.seq }, ...own };
       }
       case "roll-out": {
+        if (request.stopped !== undefined) return skip("guarded", request.stopped);
         const image = await imageSays(deps, seen);
         if (image.kind === "held") return skip("held", image.detail);
         if (image.kind === "overtaken") {

@@ -13,6 +13,7 @@ import { tellGivenUp } from "./image-notices.ts";
 import { type Observation, type Owed, observe } from "./observe.ts";
 import { planTarget } from "./plan-target.ts";
 import type { Ticket } from "./plan-writes.ts";
+import { tellStoppedPush, unexplainedPush } from "./push-guard.ts";
 
 /** What one pass over a push came to. */
 interface Pass {
@@ -164,11 +165,11 @@ async function planAll(
       generation: seen.generation,
     },
   );
+  const strange = await unexplainedPush(deps, message, ref, seen);
+  const asked = { seen: ref, cause: causeOf(message), heardMs: message.heardMs, observedMs: seen.atMs };
   const perTarget = await Promise.all(
     deps.targets.map((at) =>
-      planTarget(deps, at, [
-        { seen: ref, cause: causeOf(message), heardMs: message.heardMs, observedMs: seen.atMs },
-      ]),
+      planTarget(deps, at, [strange === undefined ? asked : { ...asked, stops: strange.stops }]),
     ),
   );
   const planned = perTarget.flat();
@@ -176,6 +177,10 @@ async function planAll(
   const tickets = planned.flatMap((each) => (each.ticket === undefined ? [] : [each.ticket]));
   const ends = planned.flatMap(({ frozenMs }) => frozenMs ?? []);
   if (ends.length > 0) await lookAtTagAfter(deps, ref.repository, ref.tag, Math.min(...ends));
+  const stopped = verdicts.filter(({ reason }) => reason === "guarded");
+  for (const [target, [first]] of Map.groupBy(stopped, ({ workload }) => targetOf(workload))) {
+    await tellStoppedPush(deps, message.event, target, first?.detail ?? "");
+  }
   const trouble = verdicts.find((verdict) => verdict.kind === "waiting");
   const retryAfterMs = Math.max(0, ...planned.map((each) => each.retryAfterMs ?? 0));
   // The registry may not have caught up with its own webhook: the digest known before says nothing yet.
@@ -198,7 +203,15 @@ async function planAll(
   ];
   return {
     event: {
-      outcome: trouble !== undefined ? (trouble.reason ?? "waiting") : lag ? "unchanged" : "observed",
+      outcome:
+        trouble !== undefined
+          ? (trouble.reason ?? "waiting")
+          : stopped.length > 0
+            ? "guarded"
+            : lag
+              ? "unchanged"
+              : "observed",
+      ...(strange === undefined ? {} : { unexplained: true }),
       ...(notes.length === 0 ? {} : { detail: notes.join("; ") }),
       digest: seen.digest,
       generation: seen.generation,
@@ -211,6 +224,10 @@ async function planAll(
     givenUp: givenUp && trouble !== undefined,
     isQueued: ends.length > 0,
   };
+}
+
+function targetOf(workload: Verdict["workload"]): string {
+  return workload.slice(0, workload.indexOf("/"));
 }
 
 function causeOf({ push, event }: PushMessage): Cause {

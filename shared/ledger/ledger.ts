@@ -69,6 +69,8 @@ export interface EventDocument {
   readonly outcome?: string;
   /** A sentence for a person. */
   readonly detail?: string;
+  /** The registry moved the tag to where no sender says that it was pushed. */
+  readonly unexplained?: true;
   readonly digest?: Digest;
   readonly generation?: number;
   readonly observedMs?: number;
