@@ -187,7 +187,7 @@ describe("the way back", () => {
     ]);
     expect(world.told).toContainEqual(
       expect.objectContaining({
-        severity: "error",
+        severity: "alert",
         message: expect.stringContaining("nothing that it ran well with"),
       }),
     );
@@ -224,7 +224,9 @@ describe("the way back", () => {
 });
 
 describe("an environment that fails for ten minutes", () => {
-  it("nodes that take no tasks: nothing is held, and it is tried again until they do", async () => {
+  it("nodes that take no tasks: nothing is held, and it is tried again until they do", {
+    timeout: 60_000,
+  }, async () => {
     await begin({ onFailure: "pause" });
     const second = world.push();
     place.nodes.takeTasks = false;
