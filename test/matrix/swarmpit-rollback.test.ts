@@ -224,6 +224,20 @@ describe("a service that somebody else has changed since the redeploy", () => {
     expect(posts()).toEqual(["redeploy", "redeploy?tag=v1.0.0"]);
     expect((await history())[0]).toMatch(/^rollback-unavailable: .*which is not what ran well/);
   });
+
+  it("has failed where that is found after the answer was lost, and is not made again", async () => {
+    world.push("v1.0.0", { content: "first" });
+    await world.hear("version", { tag: "v1.0.0", digest: first });
+    const other = world.push("v0", { content: "other" });
+    await redeployed();
+    await touch();
+    place.swarmpit.fail("redeploy", { kind: "resolve", digest: other });
+    const does = { kind: "lost-answer" } as const;
+    place.way.faults.switchOn({ does, when: ({ method }) => method === "POST", times: 1 });
+    await world.carryOn();
+    expect(posts()).toEqual(["redeploy", "redeploy?tag=v1.0.0"]);
+    expect((await history())[0]).toMatch(/^rollback-unavailable: .*was asked for what ran well, and runs/);
+  });
 });
 
 describe("a service whose newest write did not replace what ran well", () => {
