@@ -47,7 +47,7 @@ export async function askAll(
 }
 
 /** All of them, those behind the cursor first. */
-export function fromCursor(questions: readonly Question[], cursor: string | undefined): readonly Question[] {
+function fromCursor(questions: readonly Question[], cursor: string | undefined): readonly Question[] {
   const sorted = questions.toSorted((one, other) => (one.key < other.key ? -1 : 1));
   const next = cursor === undefined ? 0 : sorted.findIndex(({ key }) => key > cursor);
   return next <= 0 ? sorted : [...sorted.slice(next), ...sorted.slice(0, next)];

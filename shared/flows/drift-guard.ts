@@ -9,7 +9,7 @@ import { tell } from "./notices.ts";
 import { reportRows } from "./report-rows.ts";
 
 /** Fewer changed images than this never look like a registry that has gone mad. */
-export const leastActionable = 3;
+const leastActionable = 3;
 /** An event that was heard so long ago explains nothing any more, ms. A freeze over a weekend is shorter. */
 const explainsMs = 72 * 3_600_000;
 /** Events of one tag that are looked through for the one that explains it. */
