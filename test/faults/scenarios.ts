@@ -253,7 +253,7 @@ function answerLost(): NonNullable<Stage["troubles"]> {
   }));
 }
 
-export function onTarget(change: (target: Target) => Target): NonNullable<Stage["troubles"]> {
+function onTarget(change: (target: Target) => Target): NonNullable<Stage["troubles"]> {
   return (deps) => ({
     ...deps,
     targets: deps.targets.map((at) => ({ ...at, target: change(at.target) })),

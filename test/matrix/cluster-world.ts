@@ -44,7 +44,7 @@ export interface ClusterWorld {
   close(): Promise<void>;
 }
 
-export const workload = "k8s/shop/deployment/web";
+const workload = "k8s/shop/deployment/web";
 const path = "/apis/apps/v1/namespaces/shop/deployments/web";
 const minuteMs = 60_000;
 
