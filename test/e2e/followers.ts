@@ -51,6 +51,8 @@ export function followers(name: string) {
   const k8s = cluster(name);
   const [space] = k8s.namespaces;
   let built = 0;
+  /** A test that is tried once more finds nothing of its first try. */
+  let made = 0;
 
   const followed = (at: string, { host = bed.registry, tag = "v1" }: FollowerOptions) => {
     const repository: Repository = `${host}/${path}/${at}`;
@@ -102,7 +104,8 @@ export function followers(name: string) {
       engine.close();
     },
 
-    async service(landfall: () => Landfall, name: string, options: FollowerOptions = {}): Promise<Follower> {
+    async service(landfall: () => Landfall, what: string, options: FollowerOptions = {}): Promise<Follower> {
+      const name = `${what}-${++made}`;
       const at = followed(`s-${name}`, options);
       const first = await at.push();
       const full = `${prefix}${name}`;
@@ -128,7 +131,8 @@ export function followers(name: string) {
       );
     },
 
-    async workload(landfall: () => Landfall, name: string, options: FollowerOptions = {}): Promise<Follower> {
+    async workload(landfall: () => Landfall, what: string, options: FollowerOptions = {}): Promise<Follower> {
+      const name = `${what}-${++made}`;
       const { kind = "Deployment", spec, pod, tag = "v1" } = options;
       const at = followed(`k-${name}`, options);
       const first = await at.push();

@@ -13,6 +13,8 @@ const bed = testbed();
 const here = followers("e2e-pins");
 const exits = { cmd: ["sh", "-c", "exit 3"] };
 const exitsLater = { cmd: ["sh", "-c", "sleep 8; exit 3"] };
+/** Each of them is several rollouts long. */
+const patient = { timeout: 400_000 };
 const names = ["c1", "c2", "c3", "c4", "c5", "c6"];
 
 let landfall: Landfall;
@@ -44,13 +46,20 @@ afterAll(async () => {
 }, 120_000);
 
 const systems = [
-  { system: "a Docker Swarm", make: (name: string) => here.service(now, name) },
-  { system: "a Kubernetes Deployment", make: (name: string) => here.workload(now, name) },
+  {
+    system: "a Docker Swarm",
+    make: (name: string, watchedMs = 3_000) => here.service(now, name, { service: { monitorMs: watchedMs } }),
+  },
+  {
+    system: "a Kubernetes Deployment",
+    make: (name: string, watchedMs = 0) =>
+      here.workload(now, name, { spec: { minReadySeconds: watchedMs / 1_000 } }),
+  },
 ];
 
-describe.concurrent("a push", () => {
+describe.concurrent("a push", patient, () => {
   it.for(systems)("while another is verified replaces it, unjudged: $system", async ({ make }) => {
-    const own = await make("verified");
+    const own = await make("verified", 20_000);
     const bad = await own.push(exitsLater);
     await own.deliver(bad);
     await until(landfall, `${own.id} is written`, async () => (await own.image()) === bad);
@@ -82,7 +91,7 @@ describe.concurrent("a push", () => {
   });
 });
 
-describe.concurrent("of two containers of one workload", () => {
+describe.concurrent("of two containers of one workload", patient, () => {
   it("the one that fails goes back by itself, and the other one stays", async () => {
     const { app, proxy, images } = await pair("apart");
     const better = await app.push();
@@ -111,7 +120,7 @@ describe.concurrent("of two containers of one workload", () => {
   });
 });
 
-describe.concurrent("what a person brought back", () => {
+describe.concurrent("what a person brought back", patient, () => {
   it.for(systems)("stays until the tag is moved after that: $system", async ({ make }) => {
     const own = await make("by-tag");
     const better = await own.push();
@@ -317,7 +326,7 @@ function configuration(git: object): object {
       { name: "swarm", kind: "swarm", host: bed.dockerHost },
       { name: "edge", kind: "kubernetes", ...to },
     ],
-    images: [{ image: "*/*-line", git, policy: "commit" }],
+    images: [{ image: "*/*-line-*", git, policy: "commit" }],
     defaults: { maxParallel: 50, verify: { timeout: "60s", stableFor: "4s" } },
     reconcile: callers,
   };

@@ -186,12 +186,12 @@ describe("an image, in a Kubernetes cluster,", () => {
         (each) => each?.state === "succeeded" && newer.get(each.to.app?.tag ?? "") === each.to.app?.digest,
       );
     };
-    await until(landfall, "the newer images run", met, 500, 170_000);
+    await until(landfall, "the newer images run", met, 500, 240_000);
     for (const { app, kind, failure, replicas } of cases) {
       expect(await readyImages(app)).toEqual(Array(replicas).fill(imageOf(newer, failure.tag)));
       expect(await heldBy(kind, app)).toEqual([]);
     }
-  });
+  }, 300_000);
 });
 
 function configuration(): object {
