@@ -90,6 +90,11 @@ function baselinesOf(compared: readonly Compared[]): readonly Write[] {
     const { workload, containers, decision, running } = found;
     if (decision.kind !== "new" && decision.kind !== "in-sync") continue;
     const before = values.get(workload.id)?.value ?? stored?.value ?? newDocument(workload);
+    const left = leftBehind(before, found);
+    if (left !== undefined) {
+      values.set(workload.id, { value: { ...before, deployed: left }, expect: stored?.rev ?? 0 });
+      continue;
+    }
     if (containers.every(({ name }) => before.deployed?.[name] !== undefined)) continue;
     const own = Object.fromEntries(containers.map(({ name }) => [name, running[name] ?? ""]));
     const wanted = Object.entries(decision.to).map(([name, { digest }]): [string, Digest] => [name, digest]);
@@ -112,6 +117,20 @@ function baselinesOf(compared: readonly Compared[]): readonly Write[] {
     values.set(workload.id, { value, expect: stored?.rev ?? 0 });
   }
   return [...values].map(([id, { value, expect }]) => ({ collection: "workloads", id, value, expect }));
+}
+
+/** What is deployed where somebody else brought a workload to what is wanted, as Landfall would have; `undefined`: nobody did. */
+function leftBehind(
+  { deployed = {} }: WorkloadDocument,
+  { containers, decision }: Found,
+): WorkloadDocument["deployed"] {
+  if (decision.kind !== "in-sync") return undefined;
+  const brought = containers.flatMap(({ name }): readonly (readonly [string, Digest])[] => {
+    const { digest } = decision.to[name] ?? {};
+    const isOther = digest !== undefined && deployed[name] !== undefined && deployed[name] !== digest;
+    return isOther ? [[name, digest]] : [];
+  });
+  return brought.length === 0 ? undefined : { ...deployed, ...Object.fromEntries(brought) };
 }
 
 async function tellChanged(

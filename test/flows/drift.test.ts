@@ -68,6 +68,18 @@ describe("a full run", () => {
     expect(here.target.imageOf("web")).toContain(digestOf("c"));
   });
 
+  it("repairs what was deployed once, and what a person brought to what was wanted since, once a push is lost", async () => {
+    const here = await deployed();
+    here.push("c");
+    for (const name of ["web", "api"]) {
+      here.target.create(name, `acme/web:${tag}@${digestOf("c")}`, { tasks: 2 });
+    }
+    expect((await run(here)).report.counts).toEqual({ "in-sync": 2 });
+    here.push("d");
+    expect((await run(here)).report.counts).toEqual({ missed: 2 });
+    for (const name of ["web", "api"]) expect(here.target.imageOf(name)).toContain(digestOf("d"));
+  });
+
   it("leaves what a person changed, until somebody adopts it", async () => {
     const here = await deployed();
     here.target.create("web", `acme/web:${tag}@${digestOf("z")}`, { tasks: 2 });
