@@ -5,6 +5,8 @@ import { play } from "./model/play.ts";
 import { scripts } from "./model/script.ts";
 
 const runs = 1000;
+/** Always the same scripts, so that a change is judged by what it changes; another seed looks further. */
+const seed = 7;
 
 it.each([
   { what: "a tag", cast: "tag" },
@@ -19,7 +21,7 @@ it.each([
         expect(await wrongs(played, script)).toEqual([]);
         await played.here.close();
       }),
-      { numRuns: runs },
+      { numRuns: runs, seed },
     );
   },
   300_000,

@@ -169,6 +169,9 @@ async function mayBeMissed(
   row: DriftRow,
 ): Promise<boolean> {
   if (service === "web" && isUnheard) return true;
+  // A push that was heard of before a pin, and looked at after it, lifts that with the next full run.
+  const isPinned = acts.some(({ act }) => "until" in act && act.service === service && act.until === "next");
+  if (service === "web" && isPinned) return true;
   if (acts.some(({ act }) => act.kind === "target" && act.away)) return true;
   const rollouts = await here.ledger.rollouts({ workload: row.workload }, 100);
   const last = rollouts.find(({ value }) =>

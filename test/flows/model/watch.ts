@@ -14,6 +14,8 @@ import { app, isBad, nameOf, placeOf, web } from "./cast.ts";
 interface Plan extends Pick<Rollout, "cause" | "to"> {
   /** How many writes the target had taken until then. */
   readonly at: number;
+  /** When that was, in steps. */
+  readonly step: number;
   /** It may write what is there already: an earlier write may still arrive, or the last try of it failed. */
   again: boolean;
 }
@@ -94,7 +96,9 @@ export function watch(written: () => number): Watch {
     else if (isNewPin) {
       const ref = (await inner.get("refs", refId(web, "v1")))?.value.generation ?? 0;
       const head = placeOf((await inner.get("images", app))?.value.head?.digest) ?? -1;
-      pins.set(id, { sinceMs: after.pin.sinceMs, until: after.pin.until, ref, head });
+      // A pin that is said once more is over what the first one was.
+      const over = pins.get(id) ?? { ref, head };
+      pins.set(id, { ...over, sinceMs: after.pin.sinceMs, until: after.pin.until });
     }
     if (after.pause === undefined) paused.delete(id);
     else if (after.pause.sinceMs !== before?.pause?.sinceMs) {
@@ -139,7 +143,7 @@ export function watch(written: () => number): Watch {
     all: readonly Write[],
   ): Promise<void> {
     if (isNew) {
-      plans.set(id, { cause, to, at: written(), again: false });
+      plans.set(id, { cause, to, at: written(), step: steps, again: false });
       const open = before?.open;
       const isClosed = all.some(
         ({ id: other, expect }) => other === `${workload}/${open?.seq}` && expect === 1,
@@ -231,7 +235,7 @@ export function watch(written: () => number): Watch {
         const known = (step: number | undefined) => step !== undefined && step < saved;
         if (mode === "observe") problem(about, "written, though it is only observed");
         if (plan === undefined) problem(about, "written, and no plan is on record");
-        const { cause, to = {} } = plan ?? {};
+        const cause = plan?.cause;
         // What undoes a failure goes on whatever a person says of the future.
         const goesOn = cause?.kind === "rollback" || cause?.kind === "deploy" || pins.has(read.id);
         if (cause?.kind !== "rollback" && deps.frozenUntil(target.name, deps.clock.now()) !== undefined) {
@@ -242,9 +246,11 @@ export function watch(written: () => number): Watch {
         if (!goesOn && isPaused) problem(about, `${cause?.kind} written in a pause`);
         if (!goesOn && read.settings.pause === "true")
           problem(about, `${cause?.kind} written over its label`);
-        for (const { repository, digest } of Object.values(to)) {
+        for (const { repository, digest } of Object.values(change.images)) {
           for (const whose of [repository, read.id]) {
-            if (known(held.get(`${whose} ${digest}`)))
+            const since = held.get(`${whose} ${digest}`);
+            // What goes back, and what a person ordered, goes on though a hold came after it.
+            if (known(since) && !(goesOn && (since ?? 0) >= (plan?.step ?? 0)))
               problem(about, `${cause?.kind} of ${nameOf(digest)}, held`);
           }
         }
