@@ -15,6 +15,8 @@ import { freezeOver, leaveFrozen } from "./freezes.ts";
 import { getFresh, isPaused, type Unavailable, unavailable } from "./fresh.ts";
 import { holds } from "./lease.ts";
 import { registryReason } from "./observe.ts";
+import { runsNewerNow } from "./plan-checks.ts";
+import { silenceOf } from "./plan-target.ts";
 import { baseOf, imagesOf, type Ticket } from "./plan-writes.ts";
 import { arrived } from "./resolved.ts";
 import { type Way, wayBack, wayOn } from "./roll-back.ts";
@@ -127,9 +129,18 @@ async function wayFor(deps: FlowDeps, ticket: Ticket, at: FlowTarget, fresh: Wor
   }
   const rules = (repository: Repository) => ({ rule: deps.rule(repository), mode: at.mode });
   const other = stillFollows(open.to, asFollowed(fresh, ticket.document.value.detours), rules);
-  if (other?.kind !== "skip") return { kind: "goes", ticket };
-  const detail = other.detail === undefined ? "" : `: ${other.detail}`;
-  return { kind: "ends", end: { state: "superseded", reason: `${other.reason}${detail}` } };
+  if (other?.kind === "skip") {
+    const detail = other.detail === undefined ? "" : `: ${other.detail}`;
+    return { kind: "ends", end: { state: "superseded", reason: `${other.reason}${detail}` } };
+  }
+  try {
+    const newer = await runsNewerNow(deps, open, fresh, ticket.document.value);
+    if (newer === undefined) return { kind: "goes", ticket };
+    return { kind: "ends", end: { state: "superseded", reason: `${newer.reason}: ${newer.detail}` } };
+  } catch (error) {
+    if (silenceOf(error) === undefined) throw error;
+    return unavailable(error);
+  }
 }
 
 async function changeFor(deps: FlowDeps, open: OpenRollout, fresh: Workload) {

@@ -4,7 +4,7 @@ import { printReference } from "../domain/reference.ts";
 import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
 import type { Hold, OpenRollout, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
-import { closing, type Ending, undoneBy } from "./history.ts";
+import { closing, type Ending, leftBy, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
 import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
@@ -117,11 +117,12 @@ const maxEarlierGood = 9;
 
 function consequences(
   before: WorkloadDocument,
-  { to, cause }: OpenRollout,
+  open: OpenRollout,
   end: End,
   aftermath: Aftermath | undefined,
   nowMs: number,
 ): Partial<WorkloadDocument> {
+  const { to, cause } = open;
   const digests: Record<string, Digest> = {};
   for (const [name, wanted] of Object.entries(to)) digests[name] = wanted.digest;
   const deployed = { ...before.deployed, ...digests };
@@ -140,7 +141,10 @@ function consequences(
       };
     }
     case "superseded":
-      return before.unproven === undefined ? {} : { unproven: before.unproven };
+      return {
+        ...leftBy(before, open),
+        ...(before.unproven === undefined ? {} : { unproven: before.unproven }),
+      };
     default:
       return end.state satisfies never;
   }

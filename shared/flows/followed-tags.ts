@@ -1,4 +1,5 @@
 import { choosesByTag, highest } from "../decide/policies/index.ts";
+import { isCommit } from "../domain/commit.ts";
 import { printReference, type Reference, type Repository } from "../domain/reference.ts";
 import type { Container, Workload } from "../domain/workload.ts";
 import { isTargetTrouble } from "../errors.ts";
@@ -21,7 +22,6 @@ export function newLooked(): Looked {
 }
 
 /** Adds the tags that say what a workload is to run, as far as tags do. */
-
 export async function tagsOf(
   deps: FlowDeps,
   workload: Workload,
@@ -47,6 +47,8 @@ async function followedTag(
   { repository, tag }: Reference,
   { lists }: Looked,
 ): Promise<string | undefined> {
+  // A look at such a tag is no build that anybody reported.
+  if (deps.rule(repository).git !== undefined && isCommit(tag)) return undefined;
   const policy = policyOf(deps, workload, container, repository);
   if (!choosesByTag(policy)) return tag;
   const listing =

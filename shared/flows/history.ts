@@ -40,6 +40,19 @@ export function closing(
   };
 }
 
+/**
+ * What is deployed once a rollout is over, whatever came of it: what its target has taken, also where somebody else has
+ * changed that since.
+ */
+export function leftBy(
+  { deployed }: Pick<WorkloadDocument, "deployed">,
+  { to, times }: Pick<OpenRollout, "to" | "times">,
+): Pick<WorkloadDocument, "deployed"> {
+  if (times.accepted === undefined) return {};
+  const digests = Object.entries(to).map(([name, { digest }]) => [name, digest] as const);
+  return { deployed: { ...deployed, ...Object.fromEntries(digests) } };
+}
+
 /** What a rollback that ended means for the history of the rollout that it was to undo. */
 export async function undoneBy(
   deps: FlowDeps,

@@ -6,7 +6,13 @@ import type { Digest, Reference } from "../domain/reference.ts";
 import type { Wanted } from "../domain/rollout.ts";
 import type { Platform, Workload } from "../domain/workload.ts";
 import type { Built, ImageDocument } from "../ledger/image-document.ts";
-import { type Check, type Hold, rolloutId, type WorkloadDocument } from "../ledger/ledger.ts";
+import {
+  type Check,
+  type Hold,
+  type OpenRollout,
+  rolloutId,
+  type WorkloadDocument,
+} from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
 import { loadImage } from "./image.ts";
 
@@ -76,6 +82,27 @@ export async function runsNewer(
     if (order === "newer" || order === "same") continue;
     const detail = `${name} runs ${running.slice(0, 12)}, and ${commit.slice(0, 12)} is ${order} to it`;
     return { reason: order === "older" ? "older" : "held-back", detail };
+  }
+  return undefined;
+}
+
+/** The same right before the write, for a workload that somebody has changed since the plan was made. */
+export async function runsNewerNow(
+  deps: FlowDeps,
+  { to, from }: Pick<OpenRollout, "to" | "from">,
+  workload: Workload,
+  known: Pick<WorkloadDocument, "deployed" | "wanted">,
+): ReturnType<typeof runsNewer> {
+  for (const { name, image, reference } of workload.containers) {
+    const wanted = to[name];
+    if (wanted?.line !== "head" && wanted?.line !== "channel") continue;
+    if (from[name] === image || reference?.digest === wanted.digest) continue;
+    const { builds } = (await loadImage(deps, wanted.repository)).value;
+    const commit = builds.find(({ digest }) => digest === wanted.digest)?.commit;
+    if (commit === undefined) continue;
+    const seen = { ...wanted, line: wanted.line, commit };
+    const newer = await runsNewer(deps, { seen, builds }, workload, { [name]: wanted }, known);
+    if (newer !== undefined) return newer;
   }
   return undefined;
 }

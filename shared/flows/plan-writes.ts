@@ -8,7 +8,7 @@ import {
   type Write,
 } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
-import { closing, undoneBy } from "./history.ts";
+import { closing, leftBy, undoneBy } from "./history.ts";
 import { isFree, newLease } from "./lease.ts";
 
 /** A rollout on record, with the workload document as it was last written by us. */
@@ -79,6 +79,7 @@ export async function planWrites(
     seq,
     wanted: { ...before?.wanted, ...to },
     baseline: before?.baseline ?? from,
+    ...(before?.open === undefined ? {} : leftBy(before, before.open)),
     open,
     ...more,
   };

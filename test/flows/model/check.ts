@@ -40,7 +40,12 @@ function written({ here, watch, hands }: Played, service: Service): readonly str
     }
     const [place, before] = [placeOf(digest), placeOf(was)];
     const isBack = place !== undefined && before !== undefined && place < before;
-    const mayGoBack = isPersons(origin(watch, id, cause)) || cause.kind === "rollback" || isByHand;
+    // Also where a rollback has brought back what somebody had put there.
+    const wasByHand = hands.some(
+      (each) => each.service === service && each.at <= index && digestIn(each.image) === was,
+    );
+    const mayGoBack =
+      isPersons(origin(watch, id, cause)) || cause.kind === "rollback" || isByHand || wasByHand;
     if (isBack && !mayGoBack) wrong.push(`${about}: ${cause.kind} goes back to ${nameOf(digest)}`);
     if (isByHand && hand !== undefined && !isPersons(cause) && digest !== was) {
       const generation = Object.values(to)[0]?.generation ?? 0;

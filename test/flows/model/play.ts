@@ -16,6 +16,7 @@ interface Hand {
   readonly service: Service;
   /** How many writes the target had taken until then. */
   readonly at: number;
+  readonly image: string;
 }
 
 /** The world after everything has come to rest. */
@@ -117,7 +118,7 @@ export async function play(script: Script, scheduler: fc.Scheduler): Promise<Pla
   const hand = (service: Service, to: { readonly image: string; readonly fence?: number }) => {
     const image = here.target.imageOf(service) ?? start[service];
     last.set(service, { image, fence: here.target.fenceOf(service) ?? 0 });
-    hands.push({ service, at: here.target.writes.length });
+    hands.push({ service, at: here.target.writes.length, image: to.image });
     here.target.change(service, to);
   };
   const perform = (act: Act): unknown => {

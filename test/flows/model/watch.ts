@@ -16,6 +16,8 @@ interface Plan extends Pick<Rollout, "cause" | "to"> {
   readonly at: number;
   /** When that was, in steps. */
   readonly step: number;
+  /** When whoever made it had read what is held everywhere, in steps. */
+  readAt: number;
   /** It may write what is there already: an earlier write may still arrive, or the last try of it failed. */
   again: boolean;
 }
@@ -143,7 +145,7 @@ export function watch(written: () => number): Watch {
     all: readonly Write[],
   ): Promise<void> {
     if (isNew) {
-      plans.set(id, { cause, to, at: written(), step: steps, again: false });
+      plans.set(id, { cause, to, at: written(), step: steps, readAt: steps, again: false });
       const open = before?.open;
       const isClosed = all.some(
         ({ id: other, expect }) => other === `${workload}/${open?.seq}` && expect === 1,
@@ -204,13 +206,21 @@ export function watch(written: () => number): Watch {
     }),
     deps: (deps) => {
       const saves = new Map<string, number>();
+      const reads = new Map<string, number>();
       const ledger: Ledger = {
         ...deps.ledger,
+        async get(collection, id) {
+          if (collection === "images") reads.set(id, steps);
+          return deps.ledger.get(collection, id);
+        },
         async commit(writer, writes, checks) {
           const before = steps;
           const outcome = await deps.ledger.commit(writer, writes, checks);
           for (const { collection, id, value } of outcome.kind === "committed" ? writes : []) {
             if (collection === "workloads") saves.set(`${id}/${value.seq}`, before);
+            const plan = collection === "rollouts" ? plans.get(id) : undefined;
+            const [wanted] = Object.values(plan?.to ?? {});
+            if (plan?.step === steps) plan.readAt = reads.get(wanted?.repository ?? "") ?? steps;
           }
           return outcome;
         },
@@ -249,8 +259,11 @@ export function watch(written: () => number): Watch {
         for (const { repository, digest } of Object.values(change.images)) {
           for (const whose of [repository, read.id]) {
             const since = held.get(`${whose} ${digest}`);
-            // What goes back, and what a person ordered, goes on though a hold came after it.
-            if (known(since) && !(goesOn && (since ?? 0) >= (plan?.step ?? 0)))
+            // What goes back, and what a person ordered, goes on though a hold came after it. What is held everywhere in
+            // the very moment of a plan comes after that.
+            const { step: plannedAt = 0, readAt = 0 } = plan ?? {};
+            const isLate = (since ?? 0) >= readAt && (since ?? 0) < plannedAt;
+            if (known(since) && !isLate && !(goesOn && (since ?? 0) >= plannedAt))
               problem(about, `${cause?.kind} of ${nameOf(digest)}, held`);
           }
         }
