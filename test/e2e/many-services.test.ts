@@ -45,7 +45,7 @@ describe("a push of one of many tags", () => {
     const pushed = await pushAll(["v3"], "new");
     const startedMs = Date.now();
     await landfall.deliver(delivery(["v3"], pushed));
-    const rollouts = await landfall.ended(own.length + 1);
+    const rollouts = await landfall.ended(own.length + 1, 120_000);
     const tookMs = Date.now() - startedMs;
 
     const states = rollouts.map(({ workload, cause, state }) => `${workload} ${cause.kind} ${state}`);
@@ -109,7 +109,7 @@ describe("two tags pushed at once", () => {
     const pushed = await pushAll(tags, "new");
     const startedMs = Date.now();
     await Promise.all(tags.map((tag) => landfall.deliver(delivery([tag], pushed))));
-    const rollouts = await landfall.ended(services.length);
+    const rollouts = await landfall.ended(services.length, 120_000);
     const tookMs = Date.now() - startedMs;
 
     expect(rollouts.map(({ workload, state }) => `${workload} ${state}`).toSorted()).toEqual(

@@ -38,7 +38,7 @@ const shownBy: readonly { readonly steps: RegExp; readonly calls: RegExp; readon
   { steps: /^(?:ref|event|workload)\./, calls: /^Firestore Commit$/ },
   { steps: /^registry\.head$/, calls: /^registry HEAD manifests$/ },
   { steps: /^registry\.platforms$/, calls: /^registry GET manifests$/, once: true },
-  { steps: /^target\.list$/, calls: /^engine GET \/services$/ },
+  { steps: /^target\.list$/, calls: /^engine GET \/services\?status=true$/ },
   { steps: /^target\.(?:get|look)$/, calls: /^engine GET \/services\/\w$/ },
   { steps: /^target\.look$/, calls: /^engine GET \/tasks of \w$/ },
   { steps: /^target\.update$/, calls: /^engine POST \/services\/\w\/update$/ },
