@@ -22,10 +22,10 @@ export interface Lists {
   readonly troubles: readonly string[];
 }
 
-/** Lists that are read at once: each has to be read within its deadline. */
-const maxAtOnce = 2;
-
-/** Lists targets before a registry is asked: what was deployed after that is never taken for drift. */
+/**
+ * Lists targets before a registry is asked: what was deployed after that is never taken for drift. One after the other, so
+ * that what is not needed of a list is dropped before the next one comes.
+ */
 export async function listTargets(
   deps: FlowDeps,
   targets: readonly string[] | undefined,
@@ -33,24 +33,18 @@ export async function listTargets(
 ): Promise<Lists> {
   const chosen = deps.targets.filter(({ target }) => targets?.includes(target.name) ?? true);
   const shared = sharing();
-  const gate = newGate(maxAtOnce);
-  const lists = await Promise.all(
-    chosen.map(async (at) => {
-      try {
-        // What is not needed of a list is dropped before the next one comes.
-        const read = () => deps.recorder.step("target.list", () => at.target.list());
-        const listed = await gate(async () => sorted(at, await read(), questions, shared));
-        return { listed: [listed], troubles: [] };
-      } catch (error) {
-        if (!isTargetTrouble(error)) throw error;
-        return { listed: [], troubles: [`${at.target.name}: ${messageOf(error)}`] };
-      }
-    }),
-  );
-  return {
-    listed: lists.flatMap(({ listed }) => listed),
-    troubles: lists.flatMap(({ troubles }) => troubles),
-  };
+  const listed: Listed[] = [];
+  const troubles: string[] = [];
+  for (const at of chosen) {
+    try {
+      const all = await deps.recorder.step("target.list", () => at.target.list());
+      listed.push(sorted(at, all, questions, shared));
+    } catch (error) {
+      if (!isTargetTrouble(error)) throw error;
+      troubles.push(`${at.target.name}: ${messageOf(error)}`);
+    }
+  }
+  return { listed, troubles };
 }
 
 function sorted(
@@ -120,20 +114,4 @@ const nothing: Workload["misplacedSettings"] = [];
 /** Of what is as it should be, there is nothing to be said. */
 function isWhole({ wanted, running, outdated, unobserved }: Standing): boolean {
   return running >= wanted && outdated === undefined && unobserved === undefined;
-}
-
-/** At most so many at once, in the order in which they came. */
-function newGate(max: number): <T>(act: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (act) => {
-    if (running >= max) await new Promise<void>((go) => waiting.push(go));
-    running++;
-    try {
-      return await act();
-    } finally {
-      running--;
-      waiting.shift()?.();
-    }
-  };
 }
