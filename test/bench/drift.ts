@@ -18,8 +18,8 @@ const sizes: readonly Size[] = [
 ];
 const mostCpuMs = 10_000;
 const mostMiB = 256;
-/** As the function is deployed: what is read of long lists is garbage at once, and V8 would let 100 MiB of it lie about. */
-const deployedWith = ["--max-semi-space-size=2"];
+/** As the function is deployed: what is read of long lists is garbage at once, and V8 would let 250 MiB of it lie about. */
+const deployedWith = ["--max-semi-space-size=2", "--max-old-space-size=256"];
 const bytesAMiB = 1024 * 1024;
 
 /** Full runs over two Swarms and two clusters, each in a process of its own: the first one, and one with nothing to do. */
