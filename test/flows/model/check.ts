@@ -178,6 +178,8 @@ async function mayBeMissed(
   const isPinned = acts.some(({ act }) => "until" in act && act.service === service && act.until === "next");
   if (service === "web" && isPinned) return true;
   if (acts.some(({ act }) => act.kind === "target" && act.away)) return true;
+  // What is released while it is being undone is brought by the next full run.
+  if (acts.some(({ act }) => act.kind === "release" && act.service === service)) return true;
   const rollouts = await here.ledger.rollouts({ workload: row.workload }, 100);
   const last = rollouts.find(({ value }) =>
     Object.values(value.to).some(({ digest }) => digest === row.wanted),

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Rollout } from "../../../shared/domain/rollout.ts";
 import type { FlowDeps } from "../../../shared/flows/deps.ts";
 import {
@@ -103,7 +104,8 @@ export function watch(written: () => number): Watch {
       pins.set(id, { ...over, sinceMs: after.pin.sinceMs, until: after.pin.until });
     }
     if (after.pause === undefined) paused.delete(id);
-    else if (after.pause.sinceMs !== before?.pause?.sinceMs) {
+    // Two orders may be carried out at the same time of the clock.
+    else if (!isDeepStrictEqual(after.pause, before?.pause)) {
       paused.set(id, { step: steps, untilMs: after.pause.untilMs ?? Number.POSITIVE_INFINITY });
     }
     noteHolds(id, after.holds);
