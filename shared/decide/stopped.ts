@@ -17,9 +17,14 @@ export function stoppedBy(
   if (hold !== undefined) return `held by ${hold.by ?? "Landfall"}: ${hold.reason}`;
   // A pin is of who ordered what is under way: nothing else goes on under one.
   const isOrdered = cause.kind === "deploy" || cause.kind === "rollback" || pin !== undefined;
-  if (isOrdered || pause === undefined) return undefined;
-  if ((pause.untilMs ?? Number.POSITIVE_INFINITY) <= nowMs) return undefined;
-  return `paused by ${pause.by}${pause.reason === undefined ? "" : `: ${pause.reason}`}`;
+  const paused = isOrdered ? undefined : pausedBy(pause, nowMs);
+  return paused && `paused ${paused}`;
+}
+
+/** By whom a workload is paused now, and why; `undefined`: it is not. */
+export function pausedBy(pause: WorkloadDocument["pause"], nowMs: number): string | undefined {
+  if (pause === undefined || (pause.untilMs ?? Number.POSITIVE_INFINITY) <= nowMs) return undefined;
+  return `by ${pause.by}${pause.reason === undefined ? "" : `: ${pause.reason}`}`;
 }
 
 /** Whether somebody else has brought a workload to something since a rollout failed that is to be tried again. */

@@ -1,4 +1,4 @@
-import type { Digest, Reference, Repository } from "./reference.ts";
+import { type Digest, printReference, type Reference, type Repository } from "./reference.ts";
 import type { Workload, WorkloadId } from "./workload.ts";
 
 /** Why a workload is brought to other digests. */
@@ -81,6 +81,13 @@ export function wantedReference(
   wanted: WantedContainer,
 ): Reference & { readonly tag: string; readonly digest: Digest } {
   return { repository: wanted.repository, tag: wanted.tag, digest: wanted.digest };
+}
+
+/** What is wanted, as references by container. */
+export function printWanted(to: Wanted): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(to).map(([name, wanted]) => [name, printReference(wantedReference(wanted))]),
+  );
 }
 
 /** Whether a workload names the digests that are wanted. */

@@ -67,3 +67,9 @@ export interface Workload {
 export function workloadId(target: string, name: string): WorkloadId {
   return `${target}/${name}`;
 }
+
+/** What an address is made of: a target's name has no slash, a workload's name may have some. */
+export function addressOf(id: WorkloadId): { readonly target: string; readonly name: string } {
+  const slash = id.indexOf("/");
+  return { target: id.slice(0, slash), name: id.slice(slash + 1) };
+}

@@ -2,7 +2,7 @@ import { highest } from "../decide/policies/index.ts";
 import type { Observed } from "../decide/push.ts";
 import type { Policy } from "../domain/policy.ts";
 import { hostOf, printReference, type Repository } from "../domain/reference.ts";
-import { messageOf, RegistryUnavailableError } from "../errors.ts";
+import { messageOf, retryAfterOf } from "../errors.ts";
 import type { ImageDocument } from "../ledger/image-document.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { Question } from "./drift-questions.ts";
@@ -102,7 +102,7 @@ async function byVersion(
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    const retryAfterMs = error instanceof RegistryUnavailableError ? error.retryAfterMs : undefined;
+    const retryAfterMs = retryAfterOf(error);
     const after = retryAfterMs === undefined ? {} : { retryAfterMs };
     return { kind: "unknown", reason, detail: messageOf(error), ...after };
   }

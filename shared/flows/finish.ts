@@ -1,10 +1,9 @@
 import { type Aftermath, decideAftermath, goodsOf } from "../decide/aftermath.ts";
 import type { Digest } from "../domain/reference.ts";
-import { printReference } from "../domain/reference.ts";
-import { type Blame, type Rollout, type Wanted, wantedReference } from "../domain/rollout.ts";
+import { type Blame, printWanted, type Rollout, type Wanted } from "../domain/rollout.ts";
 import type { Hold, OpenRollout, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
-import { closing, type Ending, leftBy, undoneBy } from "./history.ts";
+import { closing, deployedBy, type Ending, undoneBy } from "./history.ts";
 import { wakeNext } from "./places.ts";
 import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
@@ -142,7 +141,7 @@ function consequences(
     }
     case "superseded":
       return {
-        ...leftBy(before, open),
+        ...deployedBy(before, open),
         ...(before.unproven === undefined ? {} : { unproven: before.unproven }),
       };
     default:
@@ -159,9 +158,7 @@ function goodNow(
   to: Wanted,
   isRollback: boolean,
 ): Pick<WorkloadDocument, "lastGood" | "earlierGood"> {
-  const now = Object.fromEntries(
-    Object.entries(to).map(([name, wanted]) => [name, printReference(wantedReference(wanted))]),
-  );
+  const now = printWanted(to);
   const next = { ...lastGood, ...now };
   const known = [...(lastGood === undefined ? [] : [lastGood]), ...earlierGood];
   const back = known.findIndex((images) =>

@@ -1,5 +1,5 @@
 import type { Digest, Repository } from "../domain/reference.ts";
-import { messageOf, RegistryUnavailableError } from "../errors.ts";
+import { messageOf, retryAfterOf } from "../errors.ts";
 import { type RefDocument, refId } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { keptEarlier, registryReason } from "./observe.ts";
@@ -37,7 +37,7 @@ export async function glanceAt(deps: FlowDeps, repository: Repository, tag: stri
     } catch (error) {
       const reason = registryReason(error);
       if (reason === undefined) throw error;
-      const retryAfterMs = error instanceof RegistryUnavailableError ? error.retryAfterMs : undefined;
+      const retryAfterMs = retryAfterOf(error);
       const after = retryAfterMs === undefined ? {} : { retryAfterMs };
       return { kind: "unavailable", reason, detail: messageOf(error), ...after };
     }

@@ -44,7 +44,7 @@ export function closing(
  * What is deployed once a rollout is over, whatever came of it: what its target has taken, also where somebody else has
  * changed that since.
  */
-export function leftBy(
+export function deployedBy(
   { deployed }: Pick<WorkloadDocument, "deployed">,
   { to, times }: Pick<OpenRollout, "to" | "times">,
 ): Pick<WorkloadDocument, "deployed"> {

@@ -4,6 +4,7 @@ import {
   RegistryDeniedError,
   RegistryResponseError,
   RegistryUnavailableError,
+  retryAfterOf,
 } from "../errors.ts";
 import { type RefDocument, refId, type Stored, type Write } from "../ledger/ledger.ts";
 import type { ManifestHead } from "../registry/registry.ts";
@@ -145,7 +146,7 @@ async function ask(deps: FlowDeps, repository: Repository, tag: string): Promise
   } catch (error) {
     const reason = registryReason(error);
     if (reason === undefined) throw error;
-    const retryAfterMs = error instanceof RegistryUnavailableError ? error.retryAfterMs : undefined;
+    const retryAfterMs = retryAfterOf(error);
     return {
       kind: "failed",
       observation: {

@@ -1,13 +1,14 @@
 import type { OrderMessage } from "../bus/bus.ts";
 import type { Order } from "../domain/order.ts";
 import type { Digest } from "../domain/reference.ts";
-import type { WorkloadId } from "../domain/workload.ts";
+import { addressOf, type WorkloadId } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
 import type { Hold, OpenRollout, Stored, WorkloadDocument, Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import { closing, undoneBy } from "./history.ts";
 import { loadImage } from "./image.ts";
 import type { Ordered } from "./orders.ts";
+import { newDocument } from "./plan-writes.ts";
 import { attended } from "./relook.ts";
 
 /** What a person wants to be remembered of a workload or an image; nothing is deployed by it. */
@@ -201,8 +202,7 @@ async function changed(
 async function documentOf(deps: FlowDeps, id: WorkloadId): Promise<Stored<"workloads"> | Ordered> {
   const stored = await deps.ledger.get("workloads", id);
   if (stored !== undefined) return stored;
-  const slash = id.indexOf("/");
-  const [target, name] = [id.slice(0, slash), id.slice(slash + 1)];
+  const { target, name } = addressOf(id);
   const at = deps.targets.find((each) => each.target.name === target);
   if (at === undefined) return { kind: "refused", detail: `no target of the configuration has ${id}` };
   try {
@@ -212,6 +212,5 @@ async function documentOf(deps: FlowDeps, id: WorkloadId): Promise<Stored<"workl
     if (!isTargetTrouble(error)) throw error;
     return { kind: "unavailable", detail: messageOf(error) };
   }
-  const value = { workload: id, target, name, seq: 0, wanted: {}, holds: [] };
-  return { id, rev: 0, writer: "", value };
+  return { id, rev: 0, writer: "", value: newDocument({ id, target, name }) };
 }

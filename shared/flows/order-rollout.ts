@@ -4,7 +4,7 @@ import { asFollowed } from "../decide/way-back.ts";
 import type { Order } from "../domain/order.ts";
 import { type Digest, printReference, type Repository } from "../domain/reference.ts";
 import { shows, type Wanted } from "../domain/rollout.ts";
-import type { Container, Workload, WorkloadId } from "../domain/workload.ts";
+import { addressOf, type Container, type Workload, type WorkloadId } from "../domain/workload.ts";
 import { isTargetTrouble, messageOf } from "../errors.ts";
 import { type Hold, rolloutId, type Stored, type WorkloadDocument } from "../ledger/ledger.ts";
 import { channelsBack, hasLeftChannels } from "./channels-back.ts";
@@ -241,13 +241,13 @@ function says({ by = "somebody", digest, reason }: Hold, where: string, undo: st
 }
 
 async function find(deps: FlowDeps, id: WorkloadId): Promise<Named | Ordered> {
-  const slash = id.indexOf("/");
-  const at = deps.targets.find(({ target }) => target.name === id.slice(0, slash));
+  const { target: of, name } = addressOf(id);
+  const at = deps.targets.find(({ target }) => target.name === of);
   if (at === undefined) return { kind: "refused", detail: `no target of the configuration has ${id}` };
   if (at.mode === "observe") return { kind: "refused", detail: `${at.target.name} is in \`mode: observe\`` };
   const stored = await deps.ledger.get("workloads", id);
   try {
-    const workload = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
+    const workload = await deps.recorder.step("target.get", () => at.target.get(name));
     return workload === undefined
       ? { kind: "refused", detail: `${id} is not at its target` }
       : { at, workload: asFollowed(workload, stored?.value.detours), stored };

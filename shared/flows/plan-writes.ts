@@ -8,7 +8,7 @@ import {
   type Write,
 } from "../ledger/ledger.ts";
 import type { FlowDeps, FlowTarget } from "./deps.ts";
-import { closing, leftBy, undoneBy } from "./history.ts";
+import { closing, deployedBy, undoneBy } from "./history.ts";
 import { isFree, newLease } from "./lease.ts";
 
 /** A rollout on record, with the workload document as it was last written by us. */
@@ -79,7 +79,7 @@ export async function planWrites(
     seq,
     wanted: { ...before?.wanted, ...to },
     baseline: before?.baseline ?? from,
-    ...(before?.open === undefined ? {} : leftBy(before, before.open)),
+    ...(before?.open === undefined ? {} : deployedBy(before, before.open)),
     open,
     ...more,
   };
@@ -117,8 +117,11 @@ export function baseOf(workload: Workload): Pick<OpenRollout, "base"> {
   return stamp === undefined ? {} : { base: { images: imagesOf(workload), stamp: stamp.next } };
 }
 
-export function newDocument(workload: Workload): WorkloadDocument {
-  const { id, target, name } = workload;
+export function newDocument({
+  id,
+  target,
+  name,
+}: Pick<Workload, "id" | "target" | "name">): WorkloadDocument {
   return { workload: id, target, name, seq: 0, wanted: {}, holds: [] };
 }
 

@@ -1,4 +1,5 @@
 import { decidePush, follows, type Known, type Observed, type PushDecision } from "../decide/push.ts";
+import { pausedBy } from "../decide/stopped.ts";
 import { asFollowed } from "../decide/way-back.ts";
 import { type Cause, raised, type Wanted, type WantedContainer } from "../domain/rollout.ts";
 import type { Workload } from "../domain/workload.ts";
@@ -195,11 +196,10 @@ function adopted(known: Known, adopt: boolean): Known {
 
 export function knownOf(document: WorkloadDocument | undefined, nowMs: number): Known {
   const { pin, pause } = document ?? {};
-  const isPaused = pause !== undefined && (pause.untilMs ?? Number.POSITIVE_INFINITY) > nowMs;
-  const why = pause?.reason === undefined ? "" : `: ${pause.reason}`;
+  const paused = pausedBy(pause, nowMs);
   return {
     ...(pin === undefined ? {} : { pin }),
-    ...(isPaused ? { paused: `by ${pause.by}${why}` } : {}),
+    ...(paused === undefined ? {} : { paused }),
     wanted: document?.wanted ?? {},
     ...(document?.deployed === undefined ? {} : { deployed: document.deployed }),
     ...(document?.unproven === undefined ? {} : { unproven: document.unproven }),

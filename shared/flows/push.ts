@@ -4,6 +4,7 @@ import type { Observed } from "../decide/push.ts";
 import { repositoryOf } from "../domain/push.ts";
 import { printReference, type Repository } from "../domain/reference.ts";
 import type { Cause } from "../domain/rollout.ts";
+import { addressOf } from "../domain/workload.ts";
 import type { EventDocument, Stored, Verdict } from "../ledger/ledger.ts";
 import { advance } from "./advance.ts";
 import { type Budget, type FlowDeps, leftMs } from "./deps.ts";
@@ -178,7 +179,7 @@ async function planAll(
   const ends = planned.flatMap(({ frozenMs }) => frozenMs ?? []);
   if (ends.length > 0) await lookAtTagAfter(deps, ref.repository, ref.tag, Math.min(...ends));
   const stopped = verdicts.filter(({ reason }) => reason === "guarded");
-  for (const [target, [first]] of Map.groupBy(stopped, ({ workload }) => targetOf(workload))) {
+  for (const [target, [first]] of Map.groupBy(stopped, ({ workload }) => addressOf(workload).target)) {
     await tellStoppedPush(deps, message.event, target, first?.detail ?? "");
   }
   const trouble = verdicts.find((verdict) => verdict.kind === "waiting");
@@ -224,10 +225,6 @@ async function planAll(
     givenUp: givenUp && trouble !== undefined,
     isQueued: ends.length > 0,
   };
-}
-
-function targetOf(workload: Verdict["workload"]): string {
-  return workload.slice(0, workload.indexOf("/"));
 }
 
 function causeOf({ push, event }: PushMessage): Cause {

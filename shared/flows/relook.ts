@@ -1,6 +1,6 @@
 import { asFollowed } from "../decide/way-back.ts";
 import type { Repository } from "../domain/reference.ts";
-import type { WorkloadId } from "../domain/workload.ts";
+import { addressOf, type WorkloadId } from "../domain/workload.ts";
 import { messageOf } from "../errors.ts";
 import type { Stored, WorkloadDocument } from "../ledger/ledger.ts";
 import { advanceImage } from "./advance-image.ts";
@@ -58,11 +58,11 @@ async function lookAgainAt(
   detours: WorkloadDocument["detours"],
   budget: Budget,
 ): Promise<Outcome> {
-  const slash = id.indexOf("/");
-  const at = deps.targets.find(({ target }) => target.name === id.slice(0, slash));
+  const { target: of, name } = addressOf(id);
+  const at = deps.targets.find(({ target }) => target.name === of);
   if (at === undefined) return { kind: "on-its-way" };
   try {
-    const shown = await deps.recorder.step("target.get", () => at.target.get(id.slice(slash + 1)));
+    const shown = await deps.recorder.step("target.get", () => at.target.get(name));
     if (shown === undefined) return { kind: "on-its-way" };
     const workload = asFollowed(shown, detours);
     const looked = newLooked();

@@ -1,6 +1,5 @@
 import type { Aftermath } from "../decide/aftermath.ts";
-import { printReference } from "../domain/reference.ts";
-import { type Cause, type Wanted, wantedReference } from "../domain/rollout.ts";
+import { type Cause, printWanted, type Wanted } from "../domain/rollout.ts";
 import { type OpenRollout, rolloutId, type WorkloadDocument, type Write } from "../ledger/ledger.ts";
 import type { FlowDeps } from "./deps.ts";
 import type { End } from "./finish.ts";
@@ -37,7 +36,7 @@ export function successorOf(
       seq: before.seq + 1,
       state: "planned",
       cause,
-      from: { ...open.from, ...printed(open.to) },
+      from: { ...open.from, ...printWanted(open.to) },
       to,
       times: {
         planned: nowMs,
@@ -89,10 +88,4 @@ export function successorOf(
     return make(cause, to, { retries, retryMs, dueMs: retryMs });
   }
   return undefined;
-}
-
-function printed(to: Wanted): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(to).map(([name, wanted]) => [name, printReference(wantedReference(wanted))]),
-  );
 }
