@@ -1,4 +1,6 @@
 // Loaded before anything else, and plain JavaScript on purpose: an older Node must be able to read it.
+import * as nodeModule from "node:module";
+
 const major = Number(process.versions.node.split(".")[0]);
 if (major < 24) {
   process.stderr.write(
@@ -8,3 +10,5 @@ if (major < 24) {
   );
   process.exit(2);
 }
+// Node keeps what it has read and compiled, of the sources too: a command starts in half the time.
+nodeModule.enableCompileCache();

@@ -5,13 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
+import { nodeEnvironment } from "../node-environment.ts";
 import { startMs, workload } from "./record.ts";
 
 const entry = `${import.meta.dirname}/../../functions/cli/landfall.js`;
 
-function landfall(line: string, ledger: string): Promise<{ code: number; out: string; err: string }> {
+function landfall(
+  line: string,
+  ledger: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; out: string; err: string }> {
   return new Promise((resolve) => {
-    const env = { PATH: process.env.PATH, LANDFALL_LEDGER: ledger };
+    const env = { ...nodeEnvironment(), LANDFALL_LEDGER: ledger, ...more };
     const child = execFile(process.execPath, [entry, ...line.split(" ")], { env }, (_error, out, err) =>
       resolve({ code: child.exitCode ?? -1, out, err }),
     );
@@ -49,5 +54,11 @@ describe("the landfall program", () => {
       code: 1,
       err: expect.stringContaining("file:PATH"),
     });
+  });
+
+  it("starts sooner the next time, from what Node keeps below the folder for temporary files", async () => {
+    const { code } = await landfall("--version", "memory:", { TMPDIR: folder, NODE_COMPILE_CACHE: "" });
+    expect(code).toBe(0);
+    expect(existsSync(join(folder, "node-compile-cache"))).toBe(true);
   });
 });

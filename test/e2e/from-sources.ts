@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { systemClock } from "../../shared/clock.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
+import { nodeEnvironment } from "../node-environment.ts";
 import type { LandfallOptions, Running } from "./landfall.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -24,7 +25,7 @@ export async function startFromSources({
   const configPath = join(folder, "landfall.yaml");
   await writeFile(configPath, JSON.stringify(config, undefined, 2));
   const env = {
-    PATH: process.env.PATH,
+    ...nodeEnvironment(),
     ...variables,
     LANDFALL_CONFIG: configPath,
     LANDFALL_LEDGER: own?.setting ?? `file:${ledgerPath}`,

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { nodeEnvironment } from "../node-environment.ts";
 
 const entry = join(import.meta.dirname, "../../functions/cli/landfall.js");
 
@@ -9,7 +10,7 @@ export function runProgram(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const set = { PATH: process.env.PATH, HOME: "/nowhere", ...env };
+    const set = { ...nodeEnvironment(), HOME: "/nowhere", ...env };
     const options = { env: set, maxBuffer: 16 << 20 };
     execFile(process.execPath, [entry, ...words], options, (error, out, err) => {
       if (error === null) return resolve(out);

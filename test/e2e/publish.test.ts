@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { asBuild, ImageBuild } from "../../shared/domain/build.ts";
 import type { Digest } from "../../shared/domain/reference.ts";
 import { type PubsubProject, type PubsubTopic, pubsubProject } from "../emulators/pubsub-emulator.ts";
+import { nodeEnvironment } from "../node-environment.ts";
 import { testbed } from "./testbed.ts";
 
 const bed = testbed();
@@ -39,13 +40,13 @@ interface Printed {
 function landfall(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Printed> {
   return new Promise((resolve) => {
     const set = {
-      PATH: process.env.PATH,
+      ...nodeEnvironment(),
       HOME: home,
       PUBSUB_EMULATOR_HOST: project.host,
       LANDFALL_BUS: `pubsub:${topic.topic}`,
       ...env,
     };
-    const child = execFile(process.execPath, [entry, ...words], { env: set }, (_error, out, err) =>
+    const child = execFile(process.execPath, [entry, ...words], { env: set, cwd: home }, (_error, out, err) =>
       resolve({ code: child.exitCode ?? -1, out, err }),
     );
   });

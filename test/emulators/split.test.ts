@@ -10,6 +10,7 @@ import { type Sandbox, startSandbox } from "../../functions/local/sandbox/sandbo
 import { systemClock } from "../../shared/clock.ts";
 import { embeddedLedger } from "../../shared/ledger/embedded.ts";
 import type { Ledger } from "../../shared/ledger/ledger.ts";
+import { nodeEnvironment } from "../node-environment.ts";
 import { type PubsubProject, type PubsubTopic, pubsubProject } from "./pubsub-emulator.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -146,7 +147,7 @@ async function start(only: string, env: Readonly<Record<string, string>>): Promi
   const child = spawn(process.execPath, [join(root, "functions/local/main.ts"), "--only", only], {
     cwd: folder,
     env: {
-      PATH: process.env.PATH,
+      ...nodeEnvironment(),
       METADATA_SERVER_DETECTION: "none",
       GOOGLE_CLOUD_PROJECT: project.project,
       PUBSUB_EMULATOR_HOST: project.host,

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { flushCompileCache } from "node:module";
 import { type Runner, startRunner } from "../../functions/local/runner.ts";
 import { wire } from "../../functions/wiring.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
@@ -111,4 +112,6 @@ process.on("message", (order: Order) => {
   }
 });
 process.on("disconnect", () => process.exit(0));
+// It may never end by itself, when Node would keep what it has compiled.
+flushCompileCache();
 report({ kind: "loaded" });
