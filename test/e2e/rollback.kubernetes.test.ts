@@ -30,6 +30,8 @@ interface Failure {
 const readinessProbe = {
   exec: { command: ["/bin/busybox", "sh", "-c", '[ "$HEALTH" != bad ] || { echo it is bad; exit 1; }'] },
   periodSeconds: 1,
+  // A busy node takes its time to start a probe: a good image must not fail for that.
+  timeoutSeconds: 20,
 };
 const failures: readonly Failure[] = [
   {
@@ -57,7 +59,7 @@ const failures: readonly Failure[] = [
     bad: { env: ["HEALTH=bad"] },
     reason: /not ready/,
     app: { readinessProbe },
-    deployment: { progressDeadlineSeconds: 20 },
+    deployment: { progressDeadlineSeconds: 40 },
   },
   {
     name: "cannot be started",

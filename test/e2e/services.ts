@@ -6,6 +6,7 @@ import { testbed } from "./testbed.ts";
 
 const bed = testbed();
 const nsPerMs = 1_000_000;
+const pollMs = 300;
 
 /** One service of a test: pinned and bound to a platform as the docker command line would have written it. */
 export interface ServiceOptions {
@@ -102,7 +103,7 @@ export function swarm() {
       withinMs = 120_000,
     ): Promise<void> {
       let missing: readonly string[] = services.map(({ name }) => name);
-      for (const deadline = Date.now() + withinMs; ; await pause(100)) {
+      for (const deadline = Date.now() + withinMs; ; await pause(pollMs)) {
         const ready = await Promise.all(
           services.map(async ({ name, image, replicas = 1 }) => {
             if (!missing.includes(name)) return name;
@@ -129,7 +130,7 @@ export function swarm() {
 
     /** Waits until the engine's own update is over and one task runs that image, and no other. */
     async settled(name: string, image: string, withinMs = 60_000): Promise<void> {
-      for (const deadline = Date.now() + withinMs; ; await pause(100)) {
+      for (const deadline = Date.now() + withinMs; ; await pause(pollMs)) {
         const { UpdateStatus } = await call<InspectedService>("GET", `/services/${name}`);
         const running = (await tasks(name)).filter(({ Status }) => Status.State === "running");
         const images = running.map(({ Spec }) => Spec.ContainerSpec.Image);
