@@ -14,7 +14,7 @@ import { type Crossed, type Crossing, type Guard, grpcWay, httpWay, type Way } f
 const bed = testbed();
 const settledWithinMs = 240_000;
 const lookEveryMs = 1_000;
-const sweepEveryMs = 2_000;
+const sweepEveryMs = 5_000;
 const ahead = Number.MAX_SAFE_INTEGER;
 
 /** What is deployed, with somebody in every way out of builds who counts, and kills at a call that the test names. */
