@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { sandboxConfig } from "../../functions/local/sandbox/first-rollout.ts";
 import { type Sandbox, startSandbox } from "../../functions/local/sandbox/sandbox.ts";
@@ -115,6 +115,8 @@ describe.each([
   { name: "refuses connections", breaks: () => line.refuse() },
   { name: "does not answer", breaks: async () => line.hang() },
 ])("a Firestore that $name", ({ breaks }) => {
+  afterEach(() => line.mend());
+
   it(
     "has a push delivered again until it is back, and rolled out once",
     async () => {

@@ -7,6 +7,8 @@ export default defineConfig({
     include: ["test/emulators/**/*.test.ts", "test/matrix/**/*.test.ts"],
     provide: { ledger: "firestore" },
     reporters: ["default", ["json", { outputFile: ".test-results/emulators.json" }]],
+    // They wait for the emulators most of the time.
+    maxWorkers: 3,
     // No credentials are looked for, and no metadata server.
     env: { METADATA_SERVER_DETECTION: "none" },
     // The emulators have moments of their own; the report names what had to be tried twice.
