@@ -11,6 +11,7 @@ import { eventKeptMs } from "./event.ts";
 import { acceptBuild } from "./order-accept.ts";
 import { hold, pause, release, resume } from "./order-marks.ts";
 import { bringBack, bringTo } from "./order-rollout.ts";
+import { inTurn } from "./order-turn.ts";
 import type { Ticket } from "./plan-writes.ts";
 import { record } from "./record.ts";
 import { relook } from "./relook.ts";
@@ -36,7 +37,13 @@ export type Ordered =
       readonly relook?: WorkloadId;
     }
   /** It is so without the order, for example because it was given twice. */
-  | { readonly kind: "already"; readonly detail: string; readonly joined?: Joined }
+  | {
+      readonly kind: "already";
+      readonly detail: string;
+      readonly joined?: Joined;
+      /** What remembers that it was ordered all the same. */
+      readonly writes?: readonly Write[];
+    }
   | { readonly kind: "refused"; readonly detail: string }
   /** A target or registry could not be asked: a person is told, and may ask again. */
   | { readonly kind: "unavailable"; readonly detail: string };
@@ -53,10 +60,10 @@ export async function handleOrder(deps: FlowDeps, message: OrderMessage, budget:
   for (let race = 0; race < maxRaces; race++) {
     const known = await deps.ledger.get("events", message.event);
     if (known?.value.state === "done") return;
-    const ordered = await carryOut(deps, message, message.order);
+    const ordered = await inTurn(deps, message, await carryOut(deps, message, message.order));
     const value = eventOf(message, ordered);
     const event = { collection: "events", id: message.event, expect: known?.rev ?? 0, value } as const;
-    const writes: [Write, ...Write[]] = [event, ...(ordered.kind === "ordered" ? ordered.writes : [])];
+    const writes: [Write, ...Write[]] = [event, ...(isTaken(ordered) ? (ordered.writes ?? []) : [])];
     const checks = ordered.kind === "ordered" ? ordered.checks : undefined;
     if ((await record(deps, "order.record", writes, checks)) === "conflict") continue;
     deps.log.write(isTaken(ordered) ? "notice" : "warning", `${message.by}: ${ordered.detail}`, {
@@ -73,8 +80,8 @@ export async function handleOrder(deps: FlowDeps, message: OrderMessage, budget:
   throw new LedgerUnavailableError(`order ${message.event} is overtaken all the time`);
 }
 
-function isTaken({ kind }: Ordered): boolean {
-  return kind === "ordered" || kind === "already";
+function isTaken(ordered: Ordered): ordered is Extract<Ordered, { kind: "ordered" | "already" }> {
+  return ordered.kind === "ordered" || ordered.kind === "already";
 }
 
 async function carryOut(
@@ -118,7 +125,7 @@ function eventOf(message: OrderMessage, ordered: Ordered): EventDocument {
 }
 
 function verdictsOf(ordered: Ordered): readonly Verdict[] {
-  if (ordered.kind !== "ordered" && ordered.kind !== "already") return [];
+  if (!isTaken(ordered)) return [];
   if (ordered.joined !== undefined) return [{ kind: "joined", ...ordered.joined }];
   const ticket = ordered.kind === "ordered" ? ordered.ticket : undefined;
   if (ticket === undefined) return [];

@@ -31,6 +31,14 @@ interface Pause {
   readonly reason?: string;
 }
 
+/** What a person ordered last of a workload: where it is to be, and whether it is left alone. */
+interface LastOrder {
+  readonly do: string;
+  readonly by: string;
+  /** By the clock of who gave it, ms. */
+  readonly givenMs: number;
+}
+
 /** What verification remembers between looks. */
 export interface VerifyMemory {
   /** Ids of the tasks that have been running since `sinceMs`; empty while not converged. */
@@ -136,6 +144,8 @@ export interface WorkloadDocument {
   readonly told?: string;
   readonly pin?: Pin;
   readonly pause?: Pause;
+  /** Orders that were carried out last, by what they were about. */
+  readonly orders?: { readonly place?: LastOrder; readonly pause?: LastOrder };
   readonly open?: OpenRollout;
   /** It was left alone, and may be behind: when everything that it follows is looked at once more, ms. */
   readonly relookMs?: number;

@@ -15,9 +15,14 @@ function ordered<Here extends World>(here: Here) {
   /** @param until whoever takes it dies before this step */
   const give = async (
     order: Order,
-    { event = `order-${++orders}`, until }: { event?: string; until?: FaultPoint } = {},
+    {
+      event = `order-${++orders}`,
+      until,
+      by = "ann",
+      givenMs = here.clock.now(),
+    }: { event?: string; until?: FaultPoint; by?: string; givenMs?: number } = {},
   ): Promise<EventDocument> => {
-    const message = { kind: "order", event, heardMs: here.clock.now(), by: "ann", order } as const;
+    const message = { kind: "order", event, heardMs: givenMs, by, order } as const;
     const recorder = mortal(until === undefined ? undefined : { step: until, side: "before" });
     await Promise.race([here.deliver(message, here.instance(recorder)), recorder.died]);
     const stored = await here.ledger.get("events", event);
@@ -390,9 +395,11 @@ describe("a release", () => {
   ])("of $name that nothing is held of changes nothing", async ({ order }) => {
     const here = orders();
     await deployed(here, "b");
-    const before = await here.document();
+    const { orders: _, ...before } = await here.document();
     expect((await here.give(order)).outcome).toBe("already");
-    expect(await here.document()).toEqual(before);
+    // That it was ordered is all that is new.
+    const { orders: __, ...after } = await here.document();
+    expect(after).toEqual(before);
   });
 
   it("of one digest leaves the pin, and the other holds", async () => {
@@ -406,5 +413,51 @@ describe("a release", () => {
     await here.settle();
     const { pin, holds } = await here.document();
     expect([runs(here), pin?.by, holds.map(({ digest }) => digest)]).toEqual(["b", "ann", [digestOf("d")]]);
+  });
+});
+
+describe("an order that another one has overtaken", () => {
+  const pause = { do: "pause", workload: web } as const;
+  const resume = { do: "resume", workload: web } as const;
+  const release = { do: "release", workload: web } as const;
+
+  it.each<{ earlier: Order; later: Order; outcome?: string }>([
+    { earlier: deploy(), later: rollback },
+    { earlier: rollback, later: deploy() },
+    { earlier: deploy(), later: release },
+    { earlier: pause, later: resume },
+    { earlier: resume, later: pause, outcome: "already" },
+  ])("is refused where the same person gave $later.do after $earlier.do", async (each) => {
+    const { earlier, later, outcome = "ordered" } = each;
+    const here = orders();
+    await deployed(here, "b", "c");
+    // What each of them takes back is there.
+    await here.give(rollback);
+    await here.give(pause);
+    await here.settle();
+    const givenMs = here.clock.now();
+    here.clock.set(givenMs + 1_000);
+    expect(await here.give(later)).toMatchObject({ outcome });
+    await here.settle();
+    const before = await here.document();
+    expect(await here.give(earlier, { givenMs })).toMatchObject({
+      outcome: "refused",
+      detail: expect.stringMatching(`ann ordered \`${later.do}\` of ${web} after this`),
+    });
+    await here.settle();
+    expect(await here.document()).toEqual(before);
+  });
+
+  it.each<{ name: string; earlier: Order; later: Order; by: string }>([
+    { name: "another person", earlier: deploy(), later: rollback, by: "bob" },
+    { name: "the same person, about something else", earlier: pause, later: rollback, by: "ann" },
+  ])("is carried out where it is by $name", async ({ earlier, later, by }) => {
+    const here = orders();
+    await deployed(here, "b", "c");
+    const givenMs = here.clock.now();
+    here.clock.set(givenMs + 1_000);
+    await here.give(later);
+    await here.settle();
+    expect(await here.give(earlier, { givenMs, by })).toMatchObject({ outcome: "ordered" });
   });
 });
