@@ -34,7 +34,12 @@ export async function hostGit(): Promise<GitHosting> {
     seen,
     make: (graph) => makeRepository(graph, folder),
     async url({ path }, name) {
-      if (name !== undefined) await symlink(path, join(folder, `${name}.git`));
+      if (name !== undefined) {
+        const link = join(folder, `${name}.git`);
+        // A test that is tried again names it again.
+        await rm(link, { force: true });
+        await symlink(path, link);
+      }
       return `https://${host}/${name ?? path.slice(folder.length + 1, -".git".length)}.git`;
     },
     async goDown() {
