@@ -138,6 +138,9 @@ afterAll(async () => {
 describe("an image, in a Kubernetes cluster,", () => {
   it.each(cases)("$name", async (each) => {
     const { app, kind, replicas, failure } = each;
+    const [failed, undoing] = await rolloutsOf(kind, app);
+    expect(failed).toMatchObject({ seq: 1, state: "rolled-back", blame: "image" });
+    expect(failed?.reason).toMatch(failure.reason);
     const { metadata, spec } = await k8s.read(space, kind.toLowerCase(), app);
     const [goodImage, badImage] = [imageOf(good, failure.tag), imageOf(bad, failure.tag)];
     expect(spec.template).toMatchObject({ spec: { containers: [{ image: goodImage }] } });
@@ -148,9 +151,6 @@ describe("an image, in a Kubernetes cluster,", () => {
     expect(templates).toEqual([goodImage, badImage, goodImage]);
     if (kind === "Deployment") expect(await replicaSets(app)).toBe(2);
 
-    const [failed, undoing] = await rolloutsOf(kind, app);
-    expect(failed).toMatchObject({ seq: 1, state: "rolled-back", blame: "image" });
-    expect(failed?.reason).toMatch(failure.reason);
     expect(undoing).toMatchObject({ seq: 2, state: "succeeded", cause: { kind: "rollback", of: 1 } });
     expect(await heldBy(kind, app)).toEqual([bad.get(failure.tag)]);
     console.log(await timesOf(each));
@@ -203,7 +203,8 @@ function configuration(): object {
     webhooks: [{ source: "distribution", secrets: [secret] }],
     registries: [{ host: bed.registry, plainHttp: true }],
     targets: [{ name: "edge", kind: "kubernetes", ...to, namespaces: [space] }],
-    defaults: { maxParallel: 50, verify: { timeout: "60s", stableFor: "15s" } },
+    // Long enough to see what exits every 8 s, however late a busy kubelet reports it.
+    defaults: { maxParallel: 50, verify: { timeout: "90s", stableFor: "30s" } },
     reconcile: callers,
   };
 }
