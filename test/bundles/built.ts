@@ -9,7 +9,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Metafile } from "esbuild";
 import { buildFunction } from "../../infra/build/build-function.ts";
 import { type FunctionName, framework, functionNames } from "../../infra/build/bundle.ts";
-import { nodeEnvironment } from "../node-environment.ts";
 
 const root = join(import.meta.dirname, "../..");
 const startWithinMs = 60_000;
@@ -87,7 +86,7 @@ export async function serve(
   const main = join(own, "node_modules", framework, "build/src/main.js");
   const child = spawn(process.execPath, [main, `--target=${name}`], {
     cwd: own,
-    env: { ...nodeEnvironment(), ...env, PORT: String(port), NODE_ENV: "production" },
+    env: { ...env, PORT: String(port), NODE_ENV: "production" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
